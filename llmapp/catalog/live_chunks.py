@@ -1,0 +1,165 @@
+"""The chunks as a search reads them: always through a principal, always the live ones.
+
+A chunk is readable when one of its document's grants is one of the principal's. Both filters stand in the SQL, so a
+retriever cannot forget them. The vectors of all live chunks are kept in memory, one table for each generation.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from llmapp.catalog.database import Database
+from llmapp.catalog.records import VectorTable
+from llmapp.types import Chunk, Principal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from llmapp.protocols import FloatArray
+
+_READABLE = (
+    "EXISTS (SELECT 1 FROM grants g WHERE g.document = c.document AND g.name IN (SELECT value FROM json_each(:grants)))"
+)
+# Weights of title, heading and text in the BM25 score.
+_BM25 = "bm25(chunks_fts, 2.0, 1.5, 1.0)"
+
+
+class LiveChunks:
+    """The part of the catalog that retrieval reads."""
+
+    def __init__(self, database: Database) -> None:
+        """Use the catalog's database."""
+        self._db = database
+        self._cache_lock = threading.Lock()
+        self._table: tuple[int, VectorTable] | None = None
+        self._rows: dict[frozenset[str], tuple[int, NDArray[np.int64]]] = {}
+
+    def generation(self) -> int:
+        """A number that grows with every committed change of documents."""
+        rows = self._db.read("SELECT value FROM meta WHERE key = 'generation'")
+        return int(rows[0][0]) if rows else 0
+
+    def chunk_ids(self) -> set[str]:
+        """The ids of all live chunks."""
+        return {row[0] for row in self._db.read("SELECT chunk_id FROM chunks")}
+
+    def live_vectors(self) -> VectorTable:
+        """The vectors of all live chunks, kept in memory until the next generation.
+
+        No principal: vectors alone are no answer. Whoever shows a chunk goes through `readable_rows` and `chunks`.
+        """
+        with self._cache_lock:
+            generation = self.generation()
+            if self._table is None or self._table[0] != generation:
+                self._table = (generation, self._load_vectors())
+            return self._table[1]
+
+    def readable_rows(self, principal: Principal) -> NDArray[np.int64]:
+        """Row numbers of the live chunks that `principal` may read, ascending. Shape (n,)."""
+        import numpy as np
+
+        generation = self.generation()
+        with self._cache_lock:
+            cached = self._rows.get(principal.grants)
+        if cached is not None and cached[0] == generation:
+            return cached[1]
+        found = self._db.read(f"SELECT c.id FROM chunks c WHERE {_READABLE} ORDER BY c.id", _grants(principal))  # noqa: S608
+        rows = np.fromiter((row[0] for row in found), dtype=np.int64, count=len(found))
+        with self._cache_lock:
+            if len(self._rows) >= _MOST_CACHED_PRINCIPALS:
+                self._rows.clear()
+            self._rows[principal.grants] = (generation, rows)
+        return rows
+
+    def match(self, fts_query: str, *, principal: Principal, top_k: int) -> list[tuple[str, float]]:
+        """Full-text search by BM25 over title, heading and text.
+
+        Args:
+            fts_query: An FTS5 expression.
+            principal: Who asks.
+            top_k: Most hits to return.
+
+        Returns:
+            Chunk ids with their score, best first, higher is better, ties by chunk id.
+
+        Raises:
+            CatalogError: The expression is not valid FTS5, or the database failed.
+        """
+        rows = self._db.read(
+            f"""
+            SELECT c.chunk_id, -{_BM25} AS score FROM chunks_fts JOIN chunks c ON c.id = chunks_fts.rowid
+            WHERE chunks_fts MATCH :query AND {_READABLE} ORDER BY score DESC, c.chunk_id LIMIT :top_k
+            """,  # noqa: S608 - constants of this module
+            {"query": fts_query, "top_k": top_k, **_grants(principal)},
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    def chunks(self, ids: Sequence[str], *, principal: Principal) -> dict[str, Chunk]:
+        """Those of `ids` that are live and that `principal` may read."""
+        rows = self._db.read(
+            f"""
+            SELECT c.chunk_id, d.source, d.document_id, d.uri, c.title, c.text, c.start_char, c.end_char, c.page, c.heading
+            FROM chunks c JOIN documents d ON d.id = c.document
+            WHERE c.chunk_id IN (SELECT value FROM json_each(:ids)) AND {_READABLE}
+            """,  # noqa: S608 - constants of this module
+            {"ids": json.dumps(list(ids)), **_grants(principal)},
+        )
+        return {row[0]: Chunk(*row) for row in rows}
+
+    def text(self, source: str, document_id: str, *, principal: Principal) -> str | None:
+        """The whole text of a document; None when there is none that `principal` may read."""
+        rows = self._db.read(
+            f"""
+            SELECT c.text FROM (SELECT id AS document, text FROM documents WHERE source = :source AND document_id = :id) c
+            WHERE {_READABLE}
+            """,  # noqa: S608 - constants of this module
+            {"source": source, "id": document_id, **_grants(principal)},
+        )
+        return rows[0][0] if rows else None
+
+    def page_starts(self, source: str, document_id: str, *, principal: Principal) -> tuple[int, ...]:
+        """Offsets of the first character of each page; empty where there are no pages or nothing may be read."""
+        rows = self._db.read(
+            f"""
+            SELECT c.page_starts FROM
+                (SELECT id AS document, page_starts FROM documents WHERE source = :source AND document_id = :id) c
+            WHERE {_READABLE}
+            """,  # noqa: S608 - constants of this module
+            {"source": source, "id": document_id, **_grants(principal)},
+        )
+        return tuple(json.loads(rows[0][0])) if rows else ()
+
+    def vectors(self, chunk_ids: Sequence[str]) -> dict[str, FloatArray]:
+        """The vectors of those `chunk_ids` that are live, each of shape (dim,)."""
+        import numpy as np
+
+        rows = self._db.read(
+            """
+            SELECT c.chunk_id, e.vector FROM chunks c JOIN embeddings e ON e.id = c.embedding
+            WHERE c.chunk_id IN (SELECT value FROM json_each(:ids))
+            """,
+            {"ids": json.dumps(list(chunk_ids))},
+        )
+        return {row[0]: np.frombuffer(row[1], dtype="<f4") for row in rows}
+
+    def _load_vectors(self) -> VectorTable:
+        import numpy as np
+
+        rows = self._db.read(
+            "SELECT c.id, c.chunk_id, e.vector FROM chunks c JOIN embeddings e ON e.id = c.embedding ORDER BY c.id"
+        )
+        numbers = np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
+        flat = np.frombuffer(b"".join(row[2] for row in rows), dtype="<f4")
+        vectors = flat.reshape(len(rows), -1) if rows else np.zeros((0, 0), dtype=np.float32)
+        return VectorTable(chunk_ids=[row[1] for row in rows], rows=numbers, vectors=vectors)
+
+
+_MOST_CACHED_PRINCIPALS = 256
+
+
+def _grants(principal: Principal) -> dict[str, object]:
+    return {"grants": json.dumps(sorted(principal.grants))}

@@ -1,0 +1,69 @@
+"""One holder among processes: the lock of the index, and the lock of ingestion.
+
+The kernel releases the lock when its holder dies, so there is no stale lock to clear. The holder's process number
+stands beside it, for the message only.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import filelock
+
+from llmapp.errors import LockedError
+
+
+class FileLock:
+    """A lock on a file; re-entrant within this object."""
+
+    def __init__(self, path: Path, *, purpose: str) -> None:
+        """Name the file and what it guards, e.g. ``the index``."""
+        self._lock = filelock.FileLock(path, thread_local=False)
+        self._holder = path.with_name(path.name + ".pid")
+        self._purpose = purpose
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds it."""
+        return self._lock.is_locked
+
+    def try_acquire(self) -> bool:
+        """Take it if it is free; False when another process holds it."""
+        try:
+            self._lock.acquire(blocking=False)
+        except filelock.Timeout:
+            return False
+        self._holder.write_text(str(os.getpid()), encoding="ascii")
+        return True
+
+    def acquire(self) -> None:
+        """Take it.
+
+        Raises:
+            LockedError: Another process holds it; the message names that process.
+        """
+        if not self.try_acquire():
+            raise LockedError(
+                f"{self._purpose} is held by process {self._holder_pid()}",
+                hint="wait for it to end, or stop it, and try again",
+            )
+
+    def release(self) -> None:
+        """Give it back; does nothing when it is not held."""
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.release()
+
+    def _holder_pid(self) -> str:
+        try:
+            return self._holder.read_text(encoding="ascii") or "unknown"
+        except OSError:
+            return "unknown"

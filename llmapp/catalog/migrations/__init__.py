@@ -1,0 +1,1 @@
+"""Numbered SQL files, applied in order; the number of the last one is the version of the database."""

@@ -1,0 +1,216 @@
+"""Settings: `llmapp.toml`, overridden by `LLMAPP_*` variables. The only reader of the environment.
+
+A variable names a key by its path, parts joined by two underscores: ``LLMAPP_PROMPT__BUDGET_TOKENS=2000``. Keys of
+providers (``OPENAI_API_KEY`` and the like) are read by the provider's own package, never from the file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from llmapp.errors import ConfigError, UnknownSettingError
+from llmapp.types import PUBLIC
+
+FILE_NAME = "llmapp.toml"
+STATE_FOLDER = ".llmapp"
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceSettings(_Table):
+    """A source: a connector with its settings."""
+
+    name: str = Field(min_length=1, pattern=r"^[^:\s][^:]*$")
+    """Name of the source, unique; stands before the document's id in ``source:id``."""
+    connector: str = "files"
+    """Name of the connector, as it is registered in the entry point group ``llmapp.connectors``."""
+    acl: tuple[str, ...] = (PUBLIC,)
+    """Who may read a document that brings no access list: ``public``, ``user:…``, ``group:…``; empty is nobody."""
+    settings: dict[str, JsonValue] = {}
+    """Fields of the connector. A relative ``path`` is relative to llmapp.toml."""
+
+
+class ModelOptions(_Table):
+    """What a chat model needs besides its name."""
+
+    base_url: str | None = None
+    """Address of an OpenAI-compatible server."""
+    timeout_s: float = Field(default=60.0, gt=0)
+    """Seconds without an answer after which a call has failed."""
+    max_output_tokens: int = Field(default=800, ge=16)
+    """Most tokens of an answer; always sent to the model, and held against the budget."""
+
+
+class RetrievalSettings(_Table):
+    """How chunks are found."""
+
+    top_k: int = Field(default=8, ge=1, le=1000)
+    """Chunks offered to the prompt."""
+    candidates: int = Field(default=100, ge=1, le=10_000)
+    """Chunks that each of dense and lexical search brings to the fusion."""
+    exact_up_to: int = Field(default=10_000, ge=0)
+    """Readable chunks up to which vectors are compared one by one; above, the vector index is asked."""
+
+
+class PromptSettings(_Table):
+    """How large a prompt may be."""
+
+    budget_tokens: int = Field(default=3000, ge=1)
+    """Tokens of a whole request, answer not included."""
+    context_window_tokens: int | None = Field(default=None, ge=1)
+    """Tokens that the model takes, input and output together; None when it is larger than any budget here."""
+    max_question_chars: int = Field(default=20_000, ge=1)
+    """Longer questions are refused."""
+
+
+class BudgetSettings(_Table):
+    """Limits of money; a call that could pass one at worst is refused."""
+
+    day_usd: Decimal | None = Field(default=None, ge=0)
+    """USD for a day (UTC); None is no limit, and everything is recorded all the same."""
+
+
+class PriceSettings(_Table):
+    """Own rates of a model; they win over the bundled ones."""
+
+    input_usd_per_million: Decimal = Field(ge=0)
+    """USD for a million input tokens."""
+    output_usd_per_million: Decimal = Field(default=Decimal(0), ge=0)
+    """USD for a million output tokens."""
+
+
+class ServerSettings(_Table):
+    """The HTTP server."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+    max_body_bytes: int = Field(default=1_000_000, ge=1)
+    """Bytes of a request body."""
+    max_concurrency: int = Field(default=16, ge=1)
+    """Questions answered at the same time; more get 429 with Retry-After."""
+
+
+class Settings(BaseSettings):
+    """All settings of an application."""
+
+    model_config = SettingsConfigDict(env_prefix="LLMAPP_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    root: Path = Path()
+    """Folder of llmapp.toml; the state lives in `.llmapp/` beside it. Not a key of the file."""
+    model: str = "extractive"
+    """The chat model: ``extractive``, ``openai:gpt-4o-mini``, ``ollama:llama3.2``, ``openai-compatible:NAME``, …"""
+    api_key: SecretStr | None = None
+    """Key of an OpenAI-compatible server; from the environment (``LLMAPP_API_KEY``) only."""
+    model_options: ModelOptions = ModelOptions()
+    sources: tuple[SourceSettings, ...] = ()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    prompt: PromptSettings = PromptSettings()
+    budgets: BudgetSettings = BudgetSettings()
+    prices: dict[str, PriceSettings] = {}
+    server: ServerSettings = ServerSettings()
+
+    @property
+    def state(self) -> Path:
+        """The folder of the catalog, the ledger and the vector index."""
+        return self.root / STATE_FOLDER
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file, which comes in as the arguments."""
+        return (env_settings, init_settings)
+
+
+def load_settings(path: Path | str | None = None) -> Settings:
+    """Read the settings of an application.
+
+    Args:
+        path: `llmapp.toml`, or the folder it is in. None looks in the current folder and above it; where there is no
+            file, everything has its default and the current folder is the root.
+
+    Raises:
+        UnknownSettingError: The file has a key that no setting has; the message names the nearest one.
+        ConfigError: The file is missing or not TOML, or a value is not allowed.
+    """
+    file = _find(Path(path) if path is not None else None)
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{file.name} cannot be read: {error}", hint="mend the file; it is TOML") from error
+    for forbidden in ("root", "api_key"):
+        if forbidden in values:
+            raise ConfigError(f"{FILE_NAME}: {forbidden} is not a key of the file", hint="secrets come from the environment")
+    root = file.parent if file is not None else Path.cwd()
+    try:
+        settings = Settings(**{**values, "root": root.resolve()})
+    except ValidationError as error:
+        raise _config_error(error) from error
+    _check_names(settings.sources)
+    return settings
+
+
+def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str, FieldInfo]:
+    """All keys of llmapp.toml by their dotted path, in the order of the classes."""
+    keys: dict[str, FieldInfo] = {}
+    for name, field in model.model_fields.items():
+        if not prefix and name in {"root", "api_key"}:
+            continue
+        keys[prefix + name] = field
+        table = _table_of(field)
+        if table is not None:
+            keys.update(known_keys(table, f"{prefix}{name}."))
+    return keys
+
+
+def _table_of(field: FieldInfo) -> type[BaseModel] | None:
+    kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, _Table)), None)
+
+
+def _find(path: Path | None) -> Path | None:
+    if path is not None:
+        file = path / FILE_NAME if path.is_dir() else path
+        if not file.is_file():
+            raise ConfigError(f"{file} is not there", hint=f"name a folder with a {FILE_NAME}, or run llmapp new NAME")
+        return file
+    start = Path.cwd()
+    return next((folder / FILE_NAME for folder in (start, *start.parents) if (folder / FILE_NAME).is_file()), None)
+
+
+def _config_error(error: ValidationError) -> ConfigError:
+    """One line for the first problem, without the value: it may be a secret."""
+    problem = error.errors(include_url=False, include_input=False)[0]
+    key = ".".join(str(part) for part in problem["loc"] if not isinstance(part, int))
+    if problem["type"] != "extra_forbidden":
+        return ConfigError(
+            f"{FILE_NAME}: {key}: {problem['msg']}", hint="see the settings table in architecture/settings.md"
+        )
+    nearest = difflib.get_close_matches(key, known_keys(), n=1, cutoff=0.0)
+    return UnknownSettingError(f"{FILE_NAME}: there is no setting {key}", hint=f"did you mean {nearest[0]}?")
+
+
+def _check_names(sources: tuple[SourceSettings, ...]) -> None:
+    names = [source.name for source in sources]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"{FILE_NAME}: two sources are named {twice}", hint="give every source a name of its own")

@@ -1,0 +1,96 @@
+"""All that the author of a connector imports.
+
+A connector is a frozen pydantic model with one generator. Its fields are its configuration:
+
+    class Notes(BaseModel, frozen=True):
+        folder: Path
+
+        def read(self, cursor: Cursor | None) -> Iterator[Change]:
+            for path in sorted(self.folder.glob("*.txt")):
+                yield Upsert(Document(id=path.name, uri=path.as_uri(), text=path.read_text()))
+            yield Checkpoint(None)
+
+The contract, which `llmapp.testing.ConnectorContract` tests:
+
+1. Changes before a `Checkpoint` are durable before its cursor is stored: everything is delivered at least once.
+2. A cursor is a JSON value that the host stores and hands back, and never looks into.
+3. Reading the boundary again is fine: the host skips what it already has, without embedding it.
+4. A removal is `Delete(id)`. A source that cannot see removals declares ``snapshot = True``; the host then deletes what
+   a complete run did not mention. A run that raised, or that mentioned nothing, deletes nothing.
+5. A bad item is `Failure(id, error)`: it is quarantined and the run goes on. An exception stops the run, and the last
+   checkpoint stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from pydantic import JsonValue
+
+from llmapp.errors import ConnectorError, SourceNotFoundError
+from llmapp.types import Document
+
+__all__ = [
+    "Change",
+    "Checkpoint",
+    "Connector",
+    "ConnectorError",
+    "Cursor",
+    "Delete",
+    "Document",
+    "Failure",
+    "SourceNotFoundError",
+    "Upsert",
+]
+
+Cursor: TypeAlias = JsonValue
+"""Where to go on; opaque to the host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """The document is new or may have changed."""
+
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """The document is gone from the source."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One item could not be read; the rest can."""
+
+    id: str
+    error: str
+    """What went wrong, one line, without secrets."""
+    uri: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """All changes above may be committed; `cursor` is where the next run goes on."""
+
+    cursor: Cursor
+
+
+Change: TypeAlias = Upsert | Delete | Failure | Checkpoint
+
+
+@runtime_checkable
+class Connector(Protocol):
+    """A source of documents; one with ``snapshot: ClassVar[bool] = True`` mentions, in a complete run, all that exist."""
+
+    def read(self, cursor: Cursor | None) -> Iterator[Change]:
+        """Yield what has changed since `cursor`, oldest first; everything when it is None.
+
+        Raises:
+            ConnectorError: The source cannot be read.
+        """
+        ...

@@ -1,0 +1,200 @@
+"""The ports: what each room offers the others. Read this after `llmapp.types`.
+
+A port is what a caller needs and nothing more. Concrete parts are chosen in `llmapp.bootstrap` alone. All are
+synchronous; the question path runs them in threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from llmapp.types import ChunkSpan, Hit, Message, ParsedDocument, Principal
+
+    FloatArray: TypeAlias = NDArray[np.float32]
+
+
+class Parser(Protocol):
+    """Turns raw bytes into text."""
+
+    @property
+    def version(self) -> str:
+        """Name and version; a new one makes documents be parsed again."""
+
+    def parse(self, content: bytes, *, media_type: str, name: str) -> ParsedDocument:
+        """Extract the text.
+
+        Args:
+            content: Raw bytes of the document.
+            media_type: Its media type, e.g. ``application/pdf``.
+            name: File name or last part of the uri, for messages and for a fallback title.
+
+        Raises:
+            UnsupportedMediaTypeError: No parser reads this media type.
+            ParseError: The content is broken, encrypted, or holds no text.
+            ParserCrashedError: The parser died, hung or took too much memory.
+        """
+
+    def close(self) -> None:
+        """End the worker processes."""
+
+
+class Tokenizer(Protocol):
+    """Where the tokens of a text begin and end."""
+
+    @property
+    def special_tokens(self) -> int:
+        """Tokens that every input has besides its text, e.g. 2 for ``[CLS]`` and ``[SEP]``."""
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Character spans of the tokens of `text` in order, special tokens left out."""
+
+    def count(self, text: str) -> int:
+        """Tokens of `text`, special tokens left out."""
+
+
+class Chunker(Protocol):
+    """Cuts a text into spans."""
+
+    @property
+    def version(self) -> str:
+        """Name, version and settings; a new one makes documents be cut again."""
+
+    def chunk(self, document: ParsedDocument) -> list[ChunkSpan]:
+        """Spans in order of the text, none of them blank, together covering all that is not white space."""
+
+
+class Embedder(Protocol):
+    """Turns texts into unit vectors."""
+
+    @property
+    def identity(self) -> str:
+        """Name and revision; vectors of two identities are never compared."""
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of one input, special tokens included."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of the model."""
+
+    def embed_documents(self, texts: Sequence[str]) -> FloatArray:
+        """Embed texts to be searched.
+
+        Returns:
+            Shape (len(texts), dim), float32, each row of length 1, in the order of `texts`.
+
+        Raises:
+            EmbedderError: The model failed.
+        """
+
+    def embed_query(self, text: str) -> FloatArray:
+        """Embed a question. Shape (dim,), float32, length 1; a longer text is cut at `max_tokens`.
+
+        Raises:
+            EmbedderError: The model failed.
+        """
+
+
+class VectorIndex(Protocol):
+    """Nearest neighbours by id: a projection of the catalog that may be thrown away."""
+
+    @property
+    def name(self) -> str:
+        """Name of the store, e.g. ``chroma``."""
+
+    def upsert(self, ids: Sequence[str], vectors: FloatArray) -> None:
+        """Put vectors; applying the same twice changes nothing. `vectors` has shape (len(ids), dim).
+
+        Raises:
+            IndexUnavailableError: The store cannot be written.
+        """
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove ids; unknown ones are ignored.
+
+        Raises:
+            IndexUnavailableError: The store cannot be written.
+        """
+
+    def query(self, vector: FloatArray, *, top_k: int) -> list[tuple[str, float]]:
+        """The `top_k` nearest ids with their cosine similarity, best first.
+
+        Raises:
+            IndexUnavailableError: The store cannot be read.
+        """
+
+    def ids(self) -> set[str]:
+        """All ids in the store.
+
+        Raises:
+            IndexUnavailableError: The store cannot be read.
+        """
+
+    def clear(self) -> None:
+        """Throw everything away, a broken store included."""
+
+    def close(self) -> None:
+        """Release the files."""
+
+
+class Retriever(Protocol):
+    """Finds chunks for a question."""
+
+    def retrieve(self, query: str, *, principal: Principal, top_k: int) -> list[Hit]:
+        """At most `top_k` hits that `principal` may read, best first, ranks from 1.
+
+        Raises:
+            RetrievalError: The search cannot be made.
+        """
+
+
+class TokenCounter(Protocol):
+    """Counts tokens as a chat model counts them."""
+
+    @property
+    def name(self) -> str:
+        """Name of the counter, e.g. ``bpe-openai:o200k_base``."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the count is the model's own; else it is an estimate from above."""
+
+    def count(self, text: str) -> int:
+        """Tokens of a text. Sums of parts are not the count of the whole."""
+
+    def count_request(self, messages: Sequence[Message]) -> int:
+        """Tokens of a whole request, the frame of every message and the start of the answer included."""
+
+
+class Projection(Protocol):
+    """Carries what the catalog has committed into the vector index."""
+
+    def apply_pending(self) -> int:
+        """Apply all pending work.
+
+        Returns:
+            Number of chunks written or removed; 0 also when another process holds the index.
+        """
+
+
+class Progress(Protocol):
+    """Watches long work."""
+
+    def start(self, total: int | None) -> None:
+        """Work begins; `total` items, None when unknown."""
+
+    def advance(self, label: str) -> None:
+        """One more item is done; `label` names it."""
+
+    def close(self) -> None:
+        """Work has ended."""

@@ -1,0 +1,243 @@
+"""The values that travel between the rooms: frozen, without behaviour beyond their own consistency.
+
+Characters are Python code points, offsets are half open ``[start, end)``, money is USD unless a name says nano-USD,
+times are seconds. None means unknown, never zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import JsonValue
+
+PUBLIC = "public"
+"""The grant that every principal holds."""
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks. Nothing is read without one."""
+
+    user: str
+    """Stable id of the user, e.g. ``local`` on a desktop."""
+    groups: tuple[str, ...] = ()
+    """Groups that the user belongs to, by name."""
+
+    @property
+    def grants(self) -> frozenset[str]:
+        """The access-list entries that let this principal read: ``public``, ``user:…``, ``group:…``."""
+        return frozenset({PUBLIC, f"user:{self.user}", *(f"group:{name}" for name in self.groups)})
+
+
+LOCAL_USER = Principal("local")
+"""The principal of the command line and of a server without authentication; it sees what is public."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One item as its source knows it: with text, or with content that is still to be parsed."""
+
+    id: str
+    """Unique and stable within its source."""
+    uri: str
+    """Where a person finds it."""
+    text: str | None = None
+    """The text, when the source has it ready; else `content` is parsed."""
+    content: Callable[[], bytes] | None = field(default=None, compare=False)
+    """Reads the raw bytes; called only when the revision has changed. Not both `text` and `content`."""
+    media_type: str | None = None
+    """Media type as declared by the source; None lets the host sniff it."""
+    title: str | None = None
+    """None takes the parser's title, else the last part of the uri."""
+    revision: str | None = None
+    """Opaque to the host: equal to the stored one means unchanged. None compares the content."""
+    metadata: Mapping[str, JsonValue] = field(default_factory=dict)
+    """Facts about the document that filters may use."""
+    acl: tuple[str, ...] | None = None
+    """Grants that may read it (``public``, ``user:…``, ``group:…``); None takes the setting of the source, () is nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A span of one document: ``document.text[start_char:end_char] == text``."""
+
+    id: str
+    """Hash of source, document, span, text, chunker and embedder: the same input gives the same id."""
+    source: str
+    document_id: str
+    uri: str
+    title: str
+    text: str
+    start_char: int
+    end_char: int
+    page: int | None = None
+    """Page on which the chunk starts, from 1; None where the document has no pages."""
+    heading: str = ""
+    """Headings above it, outermost first, joined by `` › ``."""
+
+    @property
+    def key(self) -> str:
+        """The document's name across sources: ``source:document_id``."""
+        return f"{self.source}:{self.document_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk that a retriever found."""
+
+    chunk: Chunk
+    score: float
+    """Higher is better; comparable only within one retriever."""
+    rank: int
+    """From 1."""
+    retriever: str
+    """``dense``, ``lexical`` or ``fused``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a request to a chat model."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A numbered source as it stands in a prompt."""
+
+    number: int
+    """From 1, in the order of the prompt."""
+    chunk: Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the assembler did with one candidate."""
+
+    item: str
+    """Chunk id, or the name of a pinned part."""
+    section: str
+    outcome: Literal["kept", "dropped"]
+    tokens: int
+    """Tokens of the part alone, rendered. Counts do not add up exactly; `PromptReport.used_tokens` is the proof."""
+    reason: str
+    """Why: ``pinned``, ``fits``, ``over budget``, ``duplicate text``."""
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PromptReport:
+    """How the token budget was spent."""
+
+    budget_tokens: int
+    """Tokens that the request may have: the context window less the reserve for the answer, or less."""
+    used_tokens: int
+    """Tokens of the whole rendered request, recounted."""
+    reserved_output_tokens: int
+    """Tokens kept free for the answer."""
+    is_exact: bool
+    """Whether the counter is the model's own."""
+    counter: str
+    """Name of the counter."""
+    decisions: tuple[Decision, ...]
+    """One for each part, in the order of the prompt, the dropped last."""
+
+    @property
+    def kept(self) -> int:
+        """Number of sources in the prompt."""
+        return sum(d.outcome == "kept" and d.section == "sources" for d in self.decisions)
+
+    @property
+    def dropped(self) -> int:
+        """Number of sources left out."""
+        return sum(d.outcome == "dropped" and d.section == "sources" for d in self.decisions)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The ordered messages as they are sent, the sources they hold, and the report."""
+
+    messages: tuple[Message, ...]
+    sources: tuple[Source, ...]
+    report: PromptReport
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call, or of several added up."""
+
+    input_tokens: int = 0
+    """All input, cached tokens included."""
+    output_tokens: int = 0
+    """All output, reasoning included."""
+    cache_read_tokens: int = 0
+    """Part of the input that the provider had cached."""
+    cache_write_tokens: int = 0
+    """Part of the input that the provider has newly cached."""
+
+    def __add__(self, other: Usage) -> Usage:
+        """The sum, field by field."""
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cache_read_tokens + other.cache_read_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A pointer from an answer to a span of a document that was in the prompt."""
+
+    number: int
+    """The number that the answer's text uses, e.g. 1 for ``[1]``."""
+    uri: str
+    title: str
+    page: int | None
+    start_char: int
+    end_char: int
+    quote: str
+    """The words of the document: ``document.text[start_char:end_char]``."""
+    heading: str = ""
+    chunk_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a question gets."""
+
+    text: str
+    citations: tuple[Citation, ...]
+    model: str
+    usage: Usage
+    cost_usd: float
+    """What the call has cost, embeddings of the question included."""
+    report: PromptReport
+    timings_s: Mapping[str, float]
+    """Seconds by stage: ``retrieve``, ``assemble``, ``complete``, ``total``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedDocument:
+    """The text of a document and what is known about its parts."""
+
+    text: str
+    title: str | None = None
+    page_starts: tuple[int, ...] = ()
+    """Offset of the first character of each page; empty where there are no pages."""
+    parser: str = ""
+    """Name and version of the parser; part of the content hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSpan:
+    """A span that the chunker chose, before it becomes a `Chunk`."""
+
+    start_char: int
+    end_char: int
+    heading: str = ""
