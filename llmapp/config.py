@@ -24,7 +24,7 @@ STATE_FOLDER = ".llmapp"
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class SourceSettings(_Table):
@@ -85,8 +85,8 @@ class PriceSettings(_Table):
 
     input_usd_per_million: Decimal = Field(ge=0)
     """USD for a million input tokens."""
-    output_usd_per_million: Decimal = Field(default=Decimal(0), ge=0)
-    """USD for a million output tokens."""
+    output_usd_per_million: Decimal | None = Field(default=None, ge=0)
+    """USD for a million output tokens; None for a model that only reads, such as an embedder."""
 
 
 class ServerSettings(_Table):
@@ -105,7 +105,9 @@ class ServerSettings(_Table):
 class Settings(BaseSettings):
     """All settings of an application."""
 
-    model_config = SettingsConfigDict(env_prefix="LLMAPP_", env_nested_delimiter="__", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="LLMAPP_", env_nested_delimiter="__", extra="forbid", frozen=True, use_attribute_docstrings=True
+    )
 
     root: Path = Path()
     """Folder of llmapp.toml; the state lives in `.llmapp/` beside it. Not a key of the file."""
@@ -114,12 +116,19 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = None
     """Key of an OpenAI-compatible server; from the environment (``LLMAPP_API_KEY``) only."""
     model_options: ModelOptions = ModelOptions()
+    """What the chat model needs besides its name."""
     sources: tuple[SourceSettings, ...] = ()
+    """Where documents come from, a table ``[[sources]]`` each."""
     retrieval: RetrievalSettings = RetrievalSettings()
+    """How chunks are found."""
     prompt: PromptSettings = PromptSettings()
+    """How large a prompt may be."""
     budgets: BudgetSettings = BudgetSettings()
+    """Limits of money."""
     prices: dict[str, PriceSettings] = {}
+    """Own rates by model name, a table ``[prices."NAME"]`` each."""
     server: ServerSettings = ServerSettings()
+    """The HTTP server."""
 
     @property
     def state(self) -> Path:

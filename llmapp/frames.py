@@ -2,12 +2,14 @@
 
 Written by `llmapp.prompting`, read back by the extractive model and by the citation check. A frame looks so:
 
-    <source-4f0c91 number="1" title="Claims handbook" place="page 3">
+    <source-4f0c91d27ab3 number="1" title="Claims handbook" place="page 3">
     Water damage is reported within 72 hours.
-    </source-4f0c91>
+    </source-4f0c91d27ab3>
 
-The mark is a digest of everything framed in the request, so no document can hold it by accident or on purpose.
-It does not judge what stands inside; a model can still be misled by it.
+The mark is a digest of everything framed in the request, so no document can hold it by accident or on purpose. Reading
+believes one mark only: that of the last question frame, which stands behind all untrusted text; look-alikes inside a
+source, a question or an earlier turn carry another and stay text. A frame does not judge what stands inside; a model can
+still be misled by it.
 """
 
 from __future__ import annotations
@@ -17,10 +19,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_OPEN = re.compile(
-    r'^<source-(?P<mark>[0-9a-f]{6,}) number="(?P<number>\d+)" title="(?P<title>[^"\n]*)" place="(?P<place>[^"\n]*)">\n',
-    re.MULTILINE,
-)
+REFUSAL = "The documents do not answer this question."
+"""The whole answer when the sources do not hold one: the template asks for it, the extractive model gives it."""
+
+_QUESTION_END = re.compile(r"^</question-([0-9a-f]{6,})>$", re.MULTILINE)
+_SOURCE_START = re.compile(r'^<source-([0-9a-f]{6,}) number="[0-9]+" ', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +32,11 @@ class FramedSource:
 
     number: int
     title: str
+    """White space runs, double quotes and angle brackets of the original are single spaces here."""
     place: str
+    """Changed like `title`."""
     text: str
+    """Exactly what was framed."""
 
 
 def mark_for(texts: Iterable[str]) -> str:
@@ -60,32 +66,39 @@ def frame_source(text: str, *, mark: str, number: int, title: str, place: str) -
 
 
 def frame_question(question: str, *, mark: str) -> str:
-    """Put the question into its frame."""
+    """Put the question into its frame. It stands behind the sources, so that its mark is the one that counts."""
     return f"<question-{mark}>\n{question}\n</question-{mark}>"
 
 
 def read_sources(prompt: str) -> list[FramedSource]:
-    """Read the sources of a rendered prompt, in order; none when there is no frame."""
-    found: list[FramedSource] = []
-    position = 0
-    while opening := _OPEN.search(prompt, position):
-        end = prompt.find(f"\n</source-{opening['mark']}>", opening.end() - 1)
-        if end < 0:
-            break
-        text = prompt[opening.end() : max(end, opening.end())]
-        found.append(FramedSource(int(opening["number"]), opening["title"], opening["place"], text))
-        position = end + 1
-    return found
+    """Read the sources of a rendered prompt, in order; none when there is no frame.
+
+    Where no question is framed, the mark of the first source counts.
+    """
+    mark = _mark_of(prompt)
+    if mark is None:
+        return []
+    frames = re.finditer(
+        rf'^<source-{mark} number="([0-9]+)" title="([^"\n]*)" place="([^"\n]*)">\n(.*?)\n</source-{mark}>$',
+        prompt,
+        re.MULTILINE | re.DOTALL,
+    )
+    return [FramedSource(int(number), title, place, text) for number, title, place, text in (f.groups() for f in frames)]
 
 
 def read_question(prompt: str) -> str | None:
     """Read the question of a rendered prompt: the last frame; None when there is none."""
-    openings = list(re.finditer(r"^<question-([0-9a-f]{6,})>\n", prompt, re.MULTILINE))
-    for opening in reversed(openings):
-        end = prompt.find(f"\n</question-{opening[1]}>", opening.end() - 1)
-        if end >= 0:
-            return prompt[opening.end() : max(end, opening.end())]
-    return None
+    mark = _mark_of(prompt)
+    frame = mark and re.search(rf"^<question-{mark}>\n(.*)\n</question-{mark}>$", prompt, re.MULTILINE | re.DOTALL)
+    return frame[1] if frame else None
+
+
+def _mark_of(prompt: str) -> str | None:
+    ends = _QUESTION_END.findall(prompt)
+    if ends:
+        return str(ends[-1])
+    start = _SOURCE_START.search(prompt)
+    return start[1] if start else None
 
 
 def _attribute(text: str) -> str:

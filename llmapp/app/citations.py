@@ -14,6 +14,7 @@ from llmapp.sentences import unit_spans
 from llmapp.types import Citation, Source
 
 _MARK = re.compile(r"\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]")
+_MARK_AND_SPACE = re.compile(rf"(?P<space>[ \t]*){_MARK.pattern}")
 _WORD = re.compile(r"\w+")
 
 
@@ -34,7 +35,7 @@ def cite(text: str, sources: Sequence[Source]) -> tuple[str, tuple[Citation, ...
             if number in by_number:
                 citation = _quote(statement, by_number[number])
                 citations.setdefault((citation.chunk_id, citation.start_char), citation)
-    return _MARK.sub(lambda mark: _known_marks(mark, by_number), text), tuple(citations.values())
+    return _MARK_AND_SPACE.sub(lambda mark: _known_marks(mark, by_number), text), tuple(citations.values())
 
 
 def _statements(text: str) -> list[tuple[str, list[int]]]:
@@ -77,5 +78,5 @@ def _overlap(wanted: set[str], unit: str) -> float:
 
 
 def _known_marks(mark: re.Match[str], by_number: dict[int, Source]) -> str:
-    known = [number for number in mark[1].split(",") if int(number) in by_number]
-    return f"[{', '.join(number.strip() for number in known)}]" if known else ""
+    known = [number.strip() for number in mark[2].split(",") if int(number) in by_number]
+    return f"{mark['space']}[{', '.join(known)}]" if known else ""

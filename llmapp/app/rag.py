@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,7 +17,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 from langchain_core.messages.ai import UsageMetadata
 
 from llmapp.app.citations import cite
-from llmapp.costs.meter import Meter, metered
+from llmapp.costs.spending import counted
 from llmapp.types import Answer, Message, Usage
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class RagPipeline:
 
     async def stream(
         self, question: str, *, principal: Principal, history: Sequence[Message] = ()
-    ) -> AsyncIterator[str | Answer]:
+    ) -> AsyncGenerator[str | Answer]:
         """Yield the answer's text in pieces as the model writes it, and the whole `Answer` last.
 
         Raises:
@@ -91,32 +91,36 @@ class RagPipeline:
         """
         clock = _Clock()
         self._assembler.check_question(question)
-        with metered() as meter:
-            hits = await asyncio.to_thread(self._retriever.retrieve, question, principal=principal, top_k=self._top_k)
-            clock.lap("retrieve")
-            prompt = await asyncio.to_thread(self._assembler.assemble, question, hits, history=history)
-            clock.lap("assemble")
-            whole: AIMessageChunk | None = None
-            chunks = self._model.astream(to_langchain(prompt.messages))
-            try:
-                async for chunk in chunks:
-                    assert isinstance(chunk, AIMessageChunk)  # noqa: S101 - a chat model streams nothing else
-                    whole = chunk if whole is None else whole + chunk
-                    if text := str(chunk.text):
-                        yield text
-            finally:
-                await chunks.aclose()  # type: ignore[attr-defined]  # an async generator by langchain's own code
-            clock.lap("complete")
-            yield self._finish(prompt, whole, meter, clock)
+        hits, search_nano_usd = await asyncio.to_thread(self._retrieve, question, principal)
+        clock.lap("retrieve")
+        prompt = await asyncio.to_thread(self._assembler.assemble, question, hits, history=history)
+        clock.lap("assemble")
+        whole = AIMessageChunk(content="")
+        chunks = self._model.astream(to_langchain(prompt.messages))
+        try:
+            async for chunk in chunks:
+                whole += chunk
+                if text := str(chunk.text):
+                    yield text
+        finally:
+            await chunks.aclose()  # type: ignore[attr-defined]  # an async generator by langchain's own code
+        clock.lap("complete")
+        yield self._finish(prompt, whole, search_nano_usd, clock)
 
-    def _finish(self, prompt: Prompt, whole: AIMessageChunk | None, meter: Meter, clock: _Clock) -> Answer:
-        text, citations = cite(str(whole.text) if whole is not None else "", prompt.sources)
+    def _retrieve(self, question: str, principal: Principal) -> tuple[list[Hit], int]:
+        with counted() as spending:
+            hits = self._retriever.retrieve(question, principal=principal, top_k=self._top_k)
+        return hits, spending.nano_usd
+
+    def _finish(self, prompt: Prompt, whole: AIMessageChunk, search_nano_usd: int, clock: _Clock) -> Answer:
+        text, citations = cite(str(whole.text), prompt.sources)
+        model_nano_usd = whole.response_metadata.get("llmapp", {}).get("cost_nano_usd", 0)
         return Answer(
             text=text.strip(),
             citations=citations,
             model=self._model_name,
-            usage=to_usage(whole.usage_metadata if whole is not None else None),
-            cost_usd=meter.spent_usd,
+            usage=to_usage(whole.usage_metadata),
+            cost_usd=(search_nano_usd + model_nano_usd) / 1e9,
             report=prompt.report,
             timings_s=clock.total(),
         )

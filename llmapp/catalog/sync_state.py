@@ -94,6 +94,10 @@ class SyncState:
                 {"now": _now(), "status": status, "counts": json.dumps(dict(counts)), "id": run_id},
             )
 
+    def sources(self) -> list[str]:
+        """Names of all sources that were ever synced, sorted."""
+        return [row[0] for row in self._db.read("SELECT DISTINCT source FROM runs ORDER BY source")]
+
     def runs(self, limit: int = 10) -> list[RunRecord]:
         """The last runs, newest first; one that never ended still says ``running``."""
         rows = self._db.read(

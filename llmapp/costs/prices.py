@@ -177,7 +177,7 @@ class PriceBook:
 
 
 def _look_up(provider: str, name: str, model: str) -> Price:
-    from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415  0.2 s that a free model must not pay
+    from genai_prices.data_snapshot import get_snapshot  # 0.2 s that a free model must not pay
 
     provider_id = _PROVIDER_IDS.get(provider, provider)
     snapshot = get_snapshot()
@@ -187,8 +187,8 @@ def _look_up(provider: str, name: str, model: str) -> Price:
         raise UnknownPriceError(model)
     published = found.get_prices(datetime.now(UTC))
     rates = _rates(published, 0)
-    if rates is None or any(getattr(published, fee, None) is not None for fee in _FEES_BY_CALL):
-        raise UnknownPriceError(model)
+    if rates is None or not _highest(rates) or any(getattr(published, fee, None) is not None for fee in _FEES_BY_CALL):
+        raise UnknownPriceError(model)  # published as 0 means unknown as well: free is what the operator declares
     tiers = tuple(
         Tier(start, longer) for start in _tier_starts(published) if (longer := _rates(published, start + 1)) is not None
     )

@@ -21,9 +21,7 @@ _GATHER_SHARE = 0.25
 """Copying the wanted rows pays below this share of the table; above it, scoring the whole table is faster."""
 
 
-def search_exact(
-    table: VectorTable, rows: NDArray[np.int64], query: FloatArray, *, top_k: int
-) -> list[tuple[str, float]]:
+def search_exact(table: VectorTable, rows: NDArray[np.int64], query: FloatArray, *, top_k: int) -> list[tuple[str, float]]:
     """Find the nearest chunks among some rows of the catalog.
 
     Args:
@@ -39,9 +37,8 @@ def search_exact(
 
     if not len(table.rows) or not len(rows) or top_k < 1:
         return []
-    positions = np.searchsorted(table.rows, rows)
-    positions = positions[positions < len(table.rows)]
-    positions = positions[np.isin(table.rows[positions], rows, assume_unique=True)]
+    known = np.isin(rows, table.rows, assume_unique=True)
+    positions = np.searchsorted(table.rows, rows[known])
     scores = _fast_scores(table.vectors, positions, query)
     if len(scores) > top_k:
         worst = np.partition(scores, len(scores) - top_k)[len(scores) - top_k]
@@ -49,9 +46,7 @@ def search_exact(
     return rank_exact([table.chunk_ids[i] for i in positions], table.vectors[positions], query, top_k=top_k)
 
 
-def rank_exact(
-    ids: Sequence[str], vectors: FloatArray, query: FloatArray, *, top_k: int
-) -> list[tuple[str, float]]:
+def rank_exact(ids: Sequence[str], vectors: FloatArray, query: FloatArray, *, top_k: int) -> list[tuple[str, float]]:
     """Rank a few vectors by cosine similarity, summed in float64 so that equal vectors have equal scores anywhere.
 
     Args:

@@ -1,0 +1,80 @@
+"""The JSON shapes of answers, hits and errors: the same on the command line with ``--json`` and over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TypeAlias
+
+from pydantic import JsonValue
+
+from llmapp.catalog.records import QuarantineRecord
+from llmapp.errors import LLMAppError
+from llmapp.types import Answer, Citation, Hit
+
+Shape: TypeAlias = dict[str, JsonValue]
+
+
+def answer_shape(answer: Answer) -> Shape:
+    """An answer with its citations, cost and prompt report."""
+    report = answer.report
+    return {
+        "answer": answer.text,
+        "citations": [citation_shape(citation) for citation in answer.citations],
+        "model": answer.model,
+        "usage": asdict(answer.usage),
+        "cost_usd": answer.cost_usd,
+        "prompt": {
+            "budget_tokens": report.budget_tokens,
+            "used_tokens": report.used_tokens,
+            "kept": report.kept,
+            "dropped": report.dropped,
+        },
+        "timings_s": {stage: round(seconds, 6) for stage, seconds in answer.timings_s.items()},
+    }
+
+
+def citation_shape(citation: Citation) -> Shape:
+    """A pointer to the words of a document."""
+    return {
+        "number": citation.number,
+        "uri": citation.uri,
+        "title": citation.title,
+        "page": citation.page,
+        "start_char": citation.start_char,
+        "end_char": citation.end_char,
+        "quote": citation.quote,
+    }
+
+
+def hits_shape(hits: Sequence[Hit]) -> Shape:
+    """Hits, best first."""
+    return {"hits": [_hit_shape(hit) for hit in hits]}
+
+
+def quarantine_shape(records: Sequence[QuarantineRecord]) -> list[JsonValue]:
+    """Documents that were set aside, with the reason."""
+    return [
+        {"document_id": f"{r.source}:{r.document_id}", "uri": r.uri, "stage": r.stage, "code": r.code, "reason": r.reason}
+        for r in records
+    ]
+
+
+def error_shape(error: LLMAppError) -> Shape:
+    """An error of the tree."""
+    return {"error": {"code": error.code, "message": error.message, "hint": error.hint, "retryable": error.retryable}}
+
+
+def _hit_shape(hit: Hit) -> Shape:
+    chunk = hit.chunk
+    return {
+        "rank": hit.rank,
+        "score": hit.score,
+        "uri": chunk.uri,
+        "document_id": chunk.key,
+        "chunk_id": chunk.id,
+        "start_char": chunk.start_char,
+        "end_char": chunk.end_char,
+        "page": chunk.page,
+        "text": chunk.text,
+    }

@@ -1,0 +1,90 @@
+"""What `llmapp doctor` looks at: the machine, the settings, the state folder, the index, the model."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from llmapp.errors import LLMAppError
+
+if TYPE_CHECKING:
+    from llmapp.app.shapes import Shape
+    from llmapp.bootstrap import App
+
+_SQLITE_SAFE = (3, 51, 3)
+_LEAST_FREE_BYTES = 500_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    outcome: Literal["ok", "warning", "failed"]
+    detail: str
+    hint: str = ""
+
+    def shape(self) -> Shape:
+        """As JSON."""
+        return asdict(self)
+
+
+def examine(config: Path | None) -> list[Finding]:
+    """Look at everything; nothing is changed and nothing is sent anywhere."""
+    from llmapp.bootstrap import open_app
+
+    findings = [_python(), _sqlite()]
+    try:
+        with open_app(config) as app:
+            findings.append(Finding("settings", "ok", str(app.settings.root)))
+            findings.append(_disk(app.settings.root))
+            findings.extend(_parts(app))
+    except LLMAppError as error:
+        findings.append(Finding("settings", "failed", error.message, error.hint))
+    return findings
+
+
+def _parts(app: App) -> Iterator[Finding]:
+    checks: dict[str, Callable[[], str]] = {
+        "catalog": lambda: f"{app.catalog.counts().documents} documents",
+        "embedder": lambda: f"{app.embedder.identity}, {app.embedder.embed_query('a word').shape[0]} dimensions",
+        "model": lambda: f"{app.settings.model} ({type(app.model).__name__})",
+        "index": lambda: _index(app),
+    }
+    for name, check in checks.items():
+        try:
+            yield Finding(name, "ok", check())
+        except LLMAppError as error:
+            yield Finding(name, "failed", error.message, error.hint)
+
+
+def _index(app: App) -> str:
+    from llmapp.errors import IndexUnavailableError
+
+    check = app.verify_index()
+    if not check.ok:
+        raise IndexUnavailableError(check.reason, hint="run llmapp index rebuild")
+    return "whole"
+
+
+def _python() -> Finding:
+    return Finding("python", "ok", ".".join(map(str, sys.version_info[:3])))
+
+
+def _sqlite() -> Finding:
+    if sqlite3.sqlite_version_info >= _SQLITE_SAFE:
+        return Finding("sqlite", "ok", sqlite3.sqlite_version)
+    # Source: sqlite.org/wal.html, the WAL-reset bug, fixed in 3.51.3.
+    hint = "a rare race between two writing processes can damage a database before 3.51.3; keep to one writer, or upgrade Python"
+    return Finding("sqlite", "warning", sqlite3.sqlite_version, hint)
+
+
+def _disk(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    outcome: Literal["ok", "failed"] = "ok" if free >= _LEAST_FREE_BYTES else "failed"
+    return Finding("disk", outcome, f"{free / 1e9:.1f} GB free", "" if outcome == "ok" else "free at least 0.5 GB")

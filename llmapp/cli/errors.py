@@ -1,0 +1,91 @@
+"""Errors on the command line: one line with a hint, and an exit code for each family.
+
+The codes are part of the interface: scripts test them. 1 is anything unforeseen, 2 is wrong usage (from the argument
+parser), 130 is Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+import typer
+
+from llmapp.errors import (
+    BudgetExceededError,
+    CatalogError,
+    ConfigError,
+    ConnectorError,
+    CostError,
+    IngestionError,
+    LLMAppError,
+    LockedError,
+    ModelError,
+    PromptError,
+    RequestError,
+    RetrievalError,
+    UnknownModelError,
+)
+
+EXIT_CODES: dict[type[LLMAppError], int] = {
+    ConfigError: 3,
+    ConnectorError: 4,
+    IngestionError: 5,
+    CatalogError: 6,
+    LockedError: 7,
+    RetrievalError: 8,
+    PromptError: 9,
+    ModelError: 10,
+    UnknownModelError: 11,
+    CostError: 12,
+    BudgetExceededError: 13,
+    RequestError: 14,
+}
+
+
+def exit_code(error: LLMAppError) -> int:
+    """The exit code of an error: that of its class, or of the nearest class above it."""
+    return next((EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES), 1)
+
+
+@contextmanager
+def reported(*, as_json: bool) -> Iterator[None]:
+    """Turn an error of the block into a line (or, with ``--json``, an object) and its exit code.
+
+    Args:
+        as_json: Whether to print the error's shape to standard output instead of a line to standard error.
+    """
+    try:
+        yield
+    except LLMAppError as error:
+        _print(error, as_json=as_json)
+        raise typer.Exit(exit_code(error)) from error
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; everything up to the last checkpoint is kept\n")
+        raise typer.Exit(130) from None
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise typer.Exit(0) from None
+    except Exception as error:
+        if click.get_current_context().find_root().params.get("debug"):
+            raise
+        _print(_unforeseen(error), as_json=as_json)
+        raise typer.Exit(1) from error
+
+
+def _print(error: LLMAppError, *, as_json: bool) -> None:
+    if as_json:
+        from llmapp.app.shapes import error_shape
+
+        sys.stdout.write(json.dumps(error_shape(error), ensure_ascii=False) + "\n")
+    else:
+        hint = f"\n  {error.hint}" if error.hint else ""
+        sys.stderr.write(f"error: {error.message}{hint}\n")
+
+
+def _unforeseen(error: Exception) -> LLMAppError:
+    first_line = (str(error).splitlines() or [""])[0]
+    return LLMAppError(f"{type(error).__name__}: {first_line}", hint="this is a bug in llmapp; please report it")

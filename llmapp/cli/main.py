@@ -1,0 +1,47 @@
+"""The `llmapp` command: one function a verb, grouped in modules by what they act on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from llmapp import __version__
+from llmapp.cli import documents, index, project, questions, serving
+
+app = typer.Typer(
+    name="llmapp",
+    help="Build and run LLM applications over your documents.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("new")(project.new)
+app.command("ingest")(documents.ingest)
+app.command("ask")(questions.ask)
+app.command("search")(questions.search)
+app.command("status")(project.status)
+app.command("doctor")(project.doctor)
+app.command("serve")(serving.serve)
+app.add_typer(index.app, name="index")
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"llmapp {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an unforeseen error.")] = False,
+) -> None:
+    """Read the options that stand before the verb; `llmapp.cli.errors` looks at ``debug``."""
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

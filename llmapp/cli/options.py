@@ -1,0 +1,38 @@
+"""Options that several verbs share, and the application they open."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from llmapp.cli.errors import reported
+
+if TYPE_CHECKING:
+    from llmapp.app.shapes import Shape
+    from llmapp.bootstrap import App
+
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Config: TypeAlias = Annotated[
+    Path | None, typer.Option("--config", "-c", help="llmapp.toml or its folder; else the nearest one above is taken.")
+]
+
+
+@contextmanager
+def opened(config: Path | None, *, as_json: bool) -> Iterator[App]:
+    """Open the application for a verb; errors become one line and an exit code."""
+    with reported(as_json=as_json):
+        from llmapp.bootstrap import open_app
+
+        with open_app(config) as app:
+            yield app
+
+
+def print_json(shape: Shape) -> None:
+    """Print one JSON object on one line."""
+    sys.stdout.write(json.dumps(shape, ensure_ascii=False) + "\n")

@@ -1,0 +1,51 @@
+"""The progress bar of long work, on standard error so that output can be piped."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+_LABEL_CHARS = 44
+
+
+class ProgressBar:
+    """Shows how many documents are done, and the one at hand."""
+
+    def __init__(self) -> None:
+        """Prepare the bar; it appears with `start`."""
+        self._progress = Progress(
+            SpinnerColumn(),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task: TaskID | None = None
+
+    def start(self, total: int | None) -> None:
+        """Begin; `total` items, None when unknown."""
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+        self._task = self._progress.add_task("", total=total)
+        self._progress.start()
+
+    def advance(self, label: str) -> None:
+        """One more item is done."""
+        if self._task is not None:
+            short = label if len(label) <= _LABEL_CHARS else "…" + label[1 - _LABEL_CHARS :]
+            self._progress.update(self._task, advance=1, description=short)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._progress.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()

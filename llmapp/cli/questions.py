@@ -1,0 +1,54 @@
+"""Verbs that read: `ask` and `search`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from llmapp.cli.options import AsJson, Config, opened, print_json
+
+_TopK = Annotated[int | None, typer.Option("--top-k", "-k", min=1, max=1000, help="Hits to return.")]
+_Question = Annotated[str, typer.Argument(help="The question; - reads it from standard input.")]
+
+
+def ask(question: _Question, config: Config = None, as_json: AsJson = False) -> None:
+    """Answer a question from the documents, with citations."""
+    with opened(config, as_json=as_json) as app:
+        answer = app.ask(_read(question))
+        if as_json:
+            from llmapp.app.shapes import answer_shape
+
+            print_json(answer_shape(answer))
+        else:
+            from rich.console import Console
+
+            from llmapp.cli.render import print_answer
+
+            print_answer(Console(), answer)
+
+
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for; - reads it from standard input.")],
+    config: Config = None,
+    top_k: _TopK = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the chunks nearest to a query, without asking a model."""
+    with opened(config, as_json=as_json) as app:
+        hits = app.search(_read(query), top_k=top_k)
+        if as_json:
+            from llmapp.app.shapes import hits_shape
+
+            print_json(hits_shape(hits))
+        else:
+            from rich.console import Console
+
+            from llmapp.cli.render import print_hits
+
+            print_hits(Console(), hits)
+
+
+def _read(text: str) -> str:
+    return sys.stdin.read().strip() if text == "-" else text

@@ -1,0 +1,111 @@
+"""How answers, hits and reports look on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from llmapp.bootstrap import Status
+    from llmapp.catalog.records import QuarantineRecord
+    from llmapp.ingestion.ingestor import IngestReport
+    from llmapp.types import Answer, Citation, Hit, PromptReport
+
+_QUOTE_CHARS = 280
+
+
+def print_answer(console: Console, answer: Answer, *, question: str | None = None) -> None:
+    """Print an answer with its citations, and what it took: tokens, money, time."""
+    parts: list[Text] = [Text(answer.text)]
+    parts.extend(_citation(citation) for citation in answer.citations)
+    title = Text(question, style="bold") if question else None
+    console.print(Panel(Group(*parts), title=title, title_align="left", border_style="cyan", box=box.ROUNDED, padding=(0, 1)))
+    console.print(Text(f"  {footer(answer)}", style="dim"))
+
+
+def footer(answer: Answer) -> str:
+    """The last line under an answer: tokens of the prompt, cost, time."""
+    return f"{report_line(answer.report)} · cost ${answer.cost_usd:.6f} · {answer.timings_s['total']:.2f} s · {answer.model}"
+
+
+def report_line(report: PromptReport) -> str:
+    """The token report of a prompt in a line."""
+    about = "" if report.is_exact else "about "
+    return (
+        f"prompt {about}{report.used_tokens:,} of {report.budget_tokens:,} tokens, "
+        f"{report.kept} sources kept, {report.dropped} dropped"
+    )
+
+
+def place(citation: Citation) -> str:
+    """Where in the document: the page, else the heading."""
+    return f"page {citation.page}" if citation.page is not None else citation.heading
+
+
+def print_hits(console: Console, hits: Sequence[Hit]) -> None:
+    """Print hits as a table, best first."""
+    table = Table(box=box.SIMPLE_HEAD, show_lines=False)
+    table.add_column("#", justify="right", style="cyan")
+    table.add_column("score", justify="right")
+    table.add_column("document")
+    table.add_column("text", ratio=1)
+    for hit in hits:
+        where = f" · page {hit.chunk.page}" if hit.chunk.page is not None else ""
+        text = " ".join(hit.chunk.text.split())
+        table.add_row(str(hit.rank), f"{hit.score:.4f}", Text(hit.chunk.uri + where), Text(_shorten(text, _QUOTE_CHARS)))
+    console.print(table if hits else Text("Nothing found.", style="yellow"))
+
+
+def print_reports(console: Console, reports: Sequence[IngestReport]) -> None:
+    """Print what a sync did, a row for each source."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("source")
+    for column in ("added", "changed", "unchanged", "deleted", "quarantined", "chunks", "seconds"):
+        table.add_column(column, justify="right")
+    for report in reports:
+        style = "red" if report.quarantined else None
+        counts = (report.added, report.changed, report.unchanged, report.deleted)
+        table.add_row(
+            Text(report.source),
+            *(str(count) for count in counts),
+            Text(str(report.quarantined), style=style or ""),
+            str(report.chunks),
+            f"{report.seconds:.1f}",
+        )
+    console.print(table)
+
+
+def print_quarantine(console: Console, records: Sequence[QuarantineRecord]) -> None:
+    """Print the documents that were set aside, each with its reason; nothing when there are none."""
+    for record in records:
+        console.print(Text(f"  quarantined {record.uri}: {record.reason} ({record.code})", style="red"))
+
+
+def print_status(console: Console, status: Status) -> None:
+    """Print what the application holds and whether all of it works."""
+    table = Table(box=box.SIMPLE, show_header=False)
+    table.add_column(style="cyan")
+    table.add_column()
+    for name, value in status.rows():
+        table.add_row(name, Text(value, style="yellow" if name == "degraded" else ""))
+    console.print(table)
+
+
+def _citation(citation: Citation) -> Text:
+    where = place(citation)
+    line = Text(f"\n[{citation.number}] ", style="cyan")
+    line.append(citation.title, style="bold")
+    line.append(f" · {where}" if where else "", style="green")
+    line.append(f"  {citation.uri}\n", style="dim")
+    line.append(f"    “{_shorten(' '.join(citation.quote.split()), _QUOTE_CHARS)}”", style="italic")
+    return line
+
+
+def _shorten(text: str, limit_chars: int) -> str:
+    return text if len(text) <= limit_chars else text[: limit_chars - 1].rstrip() + "…"

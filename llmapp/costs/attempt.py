@@ -1,0 +1,103 @@
+"""One attempt at a call, from its hold to its charge.
+
+Every attempt that was dispatched ends posted or presumed, whatever happens to the caller; a retry is another attempt.
+Silence is charged: after a timeout, a broken connection or a caller who has left, the provider may have billed. Only where
+it is certain that nothing was done, because no connection was made or the provider refused, the hold is voided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from llmapp.costs.ledger import Ledger
+from llmapp.costs.prices import Price
+from llmapp.costs.records import Charge, Hold, Kind
+from llmapp.types import Usage
+
+_REQUEST_TIMEOUT = 408
+_REFUSED_BEFORE_WORK = frozenset({503, 529})
+"""Overloaded: answered instead of being served. A 500, 502 or 504 may come after the work was done."""
+
+_NOT_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ConnectionRefusedError", "gaierror"})
+_MAYBE_SENT = frozenset({"ReadTimeout", "WriteTimeout", "ReadError", "WriteError", "RemoteProtocolError"})
+
+
+class Attempt:
+    """A call that is being made. Open it, make the call, then end it with `finish` or `abandon`."""
+
+    def __init__(self, ledger: Ledger, price: Price, *, kind: Kind, bound_nano_usd: int) -> None:
+        """Reserve the worst case; a free call reserves nothing.
+
+        Raises:
+            BudgetExceededError: A budget has less than that left.
+            CostError: The ledger cannot be used.
+        """
+        self._ledger = ledger
+        self._price = price
+        self._kind = kind
+        self._hold: Hold | None = None
+        if not price.is_free:
+            self._hold = ledger.reserve(price.model, kind=kind, amount_nano_usd=bound_nano_usd, price=asdict(price))
+            ledger.mark_sent(self._hold)
+
+    def finish(self, usage: Usage | None) -> Charge:
+        """The call has ended well; without usage the hold is presumed.
+
+        Raises:
+            CostError: The ledger cannot be used; the hold stays open and is presumed when its lease runs out.
+        """
+        if self._hold is None:
+            return self._ledger.record_free(self._price.model, kind=self._kind, usage=usage, price=asdict(self._price))
+        if usage is None:
+            return self._ledger.presume(self._hold)
+        return self._ledger.settle(self._hold, cost_nano_usd=self._price.cost_nano_usd(usage), usage=usage)
+
+    def discard(self) -> None:
+        """The call was never made.
+
+        Raises:
+            CostError: The ledger cannot be used; the hold stays open and is presumed when its lease runs out.
+        """
+        if self._hold is not None:
+            self._ledger.release(self._hold)
+
+    def abandon(self, error: BaseException | None) -> None:
+        """The call has failed, or its caller has left (None).
+
+        Raises:
+            CostError: The ledger cannot be used; the hold stays open and is presumed when its lease runs out.
+        """
+        if self._hold is None:
+            return
+        if error is not None and never_billed(error):
+            self._ledger.release(self._hold)
+        else:
+            self._ledger.presume(self._hold)
+
+
+def never_billed(error: BaseException) -> bool:
+    """Whether it is certain that the provider has done no work.
+
+    Providers are not imported: the status is read from ``status_code``, transport errors are known by the names that
+    httpx, httpx2 and the standard library give them.
+    """
+    for link in _causes(error):
+        status = getattr(link, "status_code", None) or getattr(getattr(link, "response", None), "status_code", None)
+        if isinstance(status, int):
+            return status in _REFUSED_BEFORE_WORK or (400 <= status < 500 and status != _REQUEST_TIMEOUT)  # noqa: PLR2004
+        names = {base.__name__ for base in type(link).__mro__}
+        if names & _MAYBE_SENT:
+            return False
+        if names & _NOT_SENT:
+            return True
+    return False
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        link = link.__cause__ or link.__context__

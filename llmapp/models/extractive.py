@@ -1,0 +1,124 @@
+"""The offline chat model: it answers with the best-supported sentences of the prompt's sources, or says that there are none.
+
+It reads the frames of the last user message (`llmapp.frames`), ranks every passage (`llmapp.models.evidence`) and quotes at
+most `_MOST_QUOTES` of them word for word, each followed by the number of its source. It invents nothing and computes
+nothing, has no randomness, needs no key, and follows no instruction, neither the user's nor a document's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Annotated, Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from pydantic import Field, SkipValidation
+
+from llmapp.frames import REFUSAL, read_question, read_sources
+from llmapp.models.evidence import Support, rank
+from llmapp.models.passages import passages_of
+from llmapp.protocols import Embedder
+
+_MOST_QUOTES = 3
+_ANSWER_FROM = 0.08
+"""Support from which a passage is an answer. Passages are rare events to the regression, so this is far below a half; see the
+table of `benchmarks/extractive_answers.py` for what it trades."""
+_SECOND_FROM = 0.7
+"""Share of the best support from which another passage is quoted beside it: an older version of a fact stays below."""
+_FINISHED = {"finish_reason": "stop"}
+
+
+def count_words(text: str) -> int:
+    """Words of a text: a stand-in for tokens where nobody brings a counter."""
+    return len(text.split())
+
+
+class ExtractiveChatModel(BaseChatModel):
+    """Quotes the sources of the prompt. Free, offline, deterministic."""
+
+    embedder: Annotated[Embedder | None, SkipValidation] = Field(default=None, exclude=True, repr=False)
+    """Judges likeness of meaning; without one, words decide alone."""
+    count_tokens: Annotated[Callable[[str], int], SkipValidation] = Field(default=count_words, exclude=True, repr=False)
+    """Counts the reported usage."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "extractive"
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,  # noqa: ARG002  quotes are not cut
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002
+        **kwargs: Any,  # noqa: ARG002  limits and temperatures of generative models mean nothing here
+    ) -> ChatResult:
+        text = self._answer(messages)
+        message = AIMessage(content=text, usage_metadata=self._usage(messages, text), response_metadata=dict(_FINISHED))
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,  # noqa: ARG002
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002
+        **kwargs: Any,  # noqa: ARG002
+    ) -> Iterator[ChatGenerationChunk]:
+        text = self._answer(messages)
+        yield from _chunks(text, self._usage(messages, text))
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,  # noqa: ARG002
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002
+        **kwargs: Any,  # noqa: ARG002
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        text = await asyncio.to_thread(self._answer, messages)
+        for chunk in _chunks(text, self._usage(messages, text)):
+            yield chunk
+
+    def _answer(self, messages: list[BaseMessage]) -> str:
+        prompt = next((message.text for message in reversed(messages) if isinstance(message, HumanMessage)), "")
+        question, sources = read_question(prompt), read_sources(prompt)
+        if not question or not sources:
+            return REFUSAL
+        passages = [passage for position, source in enumerate(sources) for passage in passages_of(source, position=position)]
+        return _quote(choose(rank(question, passages, embedder=self.embedder)))
+
+    def _usage(self, messages: list[BaseMessage], text: str) -> UsageMetadata:
+        read = sum(self.count_tokens(message.text) for message in messages)
+        written = self.count_tokens(text)
+        return UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
+
+
+def choose(ranked: list[Support]) -> list[Support]:
+    """The passages to quote, best first: none when even the best has too little support."""
+    if not ranked or ranked[0].probability < _ANSWER_FROM:
+        return []
+    least = max(_ANSWER_FROM, _SECOND_FROM * ranked[0].probability)
+    chosen: dict[str, Support] = {}
+    for support in ranked[:_MOST_QUOTES]:
+        if support.probability >= least:
+            chosen.setdefault(support.passage.text, support)  # the same words from two overlapping chunks are quoted once
+    return list(chosen.values())
+
+
+def _quote(chosen: list[Support]) -> str:
+    if not chosen:
+        return REFUSAL
+    quotes = [f"{support.passage.text} [{support.passage.number}]" for support in chosen]
+    return ("\n" if any("\n" in quote or quote.startswith("|") for quote in quotes) else " ").join(quotes)
+
+
+def _chunks(text: str, usage: UsageMetadata) -> Iterator[ChatGenerationChunk]:
+    """Word by word; the last chunk is empty and carries the usage."""
+    for word in re.findall(r"\S+\s*|\s+", text):
+        yield ChatGenerationChunk(message=AIMessageChunk(content=word))
+    yield ChatGenerationChunk(
+        message=AIMessageChunk(content="", usage_metadata=usage, response_metadata=dict(_FINISHED), chunk_position="last")
+    )

@@ -1,0 +1,215 @@
+"""From a question and what was found for it to the messages that are sent, with a report of what was left out.
+
+    system      the rules                                       pinned
+    history     earlier turns, the newest that fit              at most a quarter of the room
+    user        numbered sources, best first                    the rest
+                the question                                    pinned, always whole
+
+Nothing is cut: a source stands whole or not at all. Knows nothing of catalogs, searches, models and prices; a
+`TokenCounter` and some hits are all it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from llmapp.errors import PromptError, QuestionTooLongError
+from llmapp.frames import REFUSAL, frame_question, frame_source, mark_for
+from llmapp.prompting.budget import FITS, PINNED, Allocation, Item, Section, allocate
+from llmapp.prompting.counting import well_formed
+from llmapp.prompting.templates import PromptTemplate, load_template
+from llmapp.protocols import TokenCounter
+from llmapp.types import Chunk, Decision, Hit, Message, Prompt, PromptReport, Source
+
+HISTORY = Section("history", tier=1, max_share=0.25, contiguous=True)
+"""Earlier turns, newest first. A quarter is our choice: they say what the question means, the sources answer it."""
+SOURCES = Section("sources", tier=2)
+"""Hits, best first; they have all that the history leaves."""
+
+_JOINT = "\n\n"
+
+
+class Assembler:
+    """Builds prompts that never exceed their token budget; safe among threads."""
+
+    def __init__(
+        self,
+        counter: TokenCounter,
+        *,
+        budget_tokens: int,
+        reserve_output_tokens: int,
+        context_window_tokens: int | None = None,
+        max_question_chars: int = 20_000,
+        template: PromptTemplate | None = None,
+    ) -> None:
+        """Choose the counter of the model and the limits.
+
+        Args:
+            counter: Counts as the model counts, see `llmapp.prompting.counting.counter_for`.
+            budget_tokens: Most tokens of a request.
+            reserve_output_tokens: Tokens of the context window kept free for the answer.
+            context_window_tokens: Tokens that the model takes, input and output together; None when it is larger than
+                any budget here.
+            max_question_chars: Longer questions are refused.
+            template: The fixed words; None takes ``answer_with_sources``.
+        """
+        self.counter = counter
+        self.budget_tokens = budget_tokens
+        if context_window_tokens is not None:
+            self.budget_tokens = min(budget_tokens, context_window_tokens - reserve_output_tokens)
+        self.reserve_output_tokens = reserve_output_tokens
+        self.max_question_chars = max_question_chars
+        self.template = template or load_template()
+
+    def check_question(self, question: str) -> None:
+        """Refuse what no prompt can be made of, before anything is searched for it.
+
+        Raises:
+            PromptError: The question is blank.
+            QuestionTooLongError: The question is over `max_question_chars`.
+        """
+        if not question.strip():
+            raise PromptError("the question is blank", hint="ask something")
+        if len(question) > self.max_question_chars:
+            raise QuestionTooLongError(got_chars=len(question), limit_chars=self.max_question_chars)
+
+    def assemble(self, question: str, hits: Sequence[Hit], *, history: Sequence[Message] = ()) -> Prompt:
+        """Build the prompt for a question.
+
+        Lone surrogates, which no provider takes, become U+FFFD; all other text stands as it is.
+
+        Args:
+            question: The question; stands whole in the prompt.
+            hits: What was found, in any order; a smaller rank goes first.
+            history: Earlier turns of user and assistant, oldest first. A turn is kept whole or not at all.
+
+        Raises:
+            PromptError: The question is blank, or the history holds a system message.
+            QuestionTooLongError: The question is over `max_question_chars`.
+            TokenBudgetExceededError: The rules and the question alone are over the budget.
+        """
+        self.check_question(question)
+        layout = self._layout(well_formed(question), hits, history)
+        items = [*self._turns(history), *self._sources(hits, layout.mark)]
+        pinned = {"system": self.counter.count(layout.system), "question": self.counter.count(layout.question)}
+        allocation = allocate(
+            items,
+            budget_tokens=self.budget_tokens,
+            pinned=pinned,
+            count_request=lambda kept: self.counter.count_request(layout.messages(kept)),
+        )
+        return Prompt(
+            messages=layout.messages(allocation.kept),
+            sources=tuple(Source(n, item.hit.chunk) for n, item in enumerate(_of_sources(allocation.kept), start=1)),
+            report=self._report(pinned, allocation),
+        )
+
+    def _layout(self, question: str, hits: Sequence[Hit], history: Sequence[Message]) -> _Layout:
+        # The mark covers all candidates, chosen or not, so that it does not change while they are chosen.
+        chunks = [hit.chunk for hit in _by_rank(hits)]
+        untrusted = [question, *(turn.content for turn in history)]
+        untrusted += [text for chunk in chunks for text in (chunk.title, chunk.heading, chunk.text)]
+        mark = mark_for(untrusted)
+        system = self.template.render_system(refusal=REFUSAL)
+        return _Layout(self.template, system, frame_question(question, mark=mark), mark)
+
+    def _turns(self, history: Sequence[Message]) -> list[_TurnItem]:
+        """The turns as items, newest first."""
+        empty_tokens = self.counter.count_request(())
+        turns = list(enumerate(_turns(history), start=1))
+        return [
+            _TurnItem(f"turn {n}", HISTORY, self.counter.count_request(turn) - empty_tokens, messages=turn)
+            for n, turn in reversed(turns)
+        ]
+
+    def _sources(self, hits: Sequence[Hit], mark: str) -> list[_SourceItem]:
+        """The hits as items, best first; counted with the largest number that they can get."""
+        items = []
+        for number, hit in enumerate(_by_rank(hits), start=1):
+            tokens = self.counter.count(_framed(hit.chunk, mark=mark, number=number) + _JOINT)
+            items.append(_SourceItem(hit.chunk.id, SOURCES, tokens, hit.score, hit.chunk.text, hit=hit))
+        return items
+
+    def _report(self, pinned: dict[str, int], allocation: Allocation) -> PromptReport:
+        system, question = (
+            Decision(item, section, "kept", pinned[section], PINNED)
+            for item, section in ((self.template.identity, "system"), ("question", "question"))
+        )
+        turns = [item.decision(FITS) for item in _of_turns(allocation.kept)]
+        sources = [item.decision(FITS) for item in _of_sources(allocation.kept)]
+        return PromptReport(
+            budget_tokens=self.budget_tokens,
+            used_tokens=allocation.used_tokens,
+            reserved_output_tokens=self.reserve_output_tokens,
+            is_exact=self.counter.is_exact,
+            counter=self.counter.name,
+            decisions=(system, *turns, *sources, question, *allocation.dropped),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _TurnItem(Item):
+    """A question of before with its answer."""
+
+    messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _SourceItem(Item):
+    """A hit."""
+
+    hit: Hit
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """All that is fixed before items are chosen; renders the request for any choice."""
+
+    template: PromptTemplate
+    system: str
+    question: str
+    """Framed."""
+    mark: str
+
+    def messages(self, kept: Sequence[Item]) -> tuple[Message, ...]:
+        framed = (
+            _framed(item.hit.chunk, mark=self.mark, number=number) for number, item in enumerate(_of_sources(kept), start=1)
+        )
+        user = self.template.render_user(sources=_JOINT.join(framed), question=self.question)
+        turns = [message for item in _of_turns(kept) for message in item.messages]
+        return (Message("system", self.system), *turns, Message("user", user))
+
+
+def _of_turns(kept: Sequence[Item]) -> list[_TurnItem]:
+    """The turns among the items, oldest first."""
+    return [item for item in reversed(kept) if isinstance(item, _TurnItem)]
+
+
+def _of_sources(kept: Sequence[Item]) -> list[_SourceItem]:
+    """The sources among the items, best first."""
+    return [item for item in kept if isinstance(item, _SourceItem)]
+
+
+def _by_rank(hits: Sequence[Hit]) -> list[Hit]:
+    return sorted(hits, key=lambda hit: (hit.rank, hit.chunk.id))
+
+
+def _framed(chunk: Chunk, *, mark: str, number: int) -> str:
+    place = chunk.heading if chunk.page is None else f"page {chunk.page}"
+    return frame_source(
+        well_formed(chunk.text), mark=mark, number=number, title=well_formed(chunk.title), place=well_formed(place)
+    )
+
+
+def _turns(history: Sequence[Message]) -> list[tuple[Message, ...]]:
+    """Cut a conversation before each message of the user; what stands before the first is left out."""
+    turns: list[list[Message]] = []
+    for message in history:
+        if message.role == "system":
+            raise PromptError("the history holds a system message", hint="pass turns of user and assistant only")
+        if message.role == "user":
+            turns.append([])
+        if turns:
+            turns[-1].append(Message(message.role, well_formed(message.content)))
+    return [tuple(turn) for turn in turns]

@@ -1,0 +1,127 @@
+"""Search by meaning: plans between exact search and the vector index.
+
+Exact search over the readable chunks serves while they are few; it needs no index and is never wrong. Beyond that the
+index is asked for more than is wanted and the catalog drops what is not live or not readable; chunks that the index has
+not applied yet are scored exactly and merged in. Whenever the index cannot serve, or brings too little, exact search does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llmapp.errors import IndexUnavailableError
+from llmapp.retrieval.exact import rank_exact, search_exact
+from llmapp.types import Chunk, Hit, Principal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from llmapp.catalog.catalog import Catalog
+    from llmapp.catalog.lock import FileLock
+    from llmapp.protocols import Embedder, FloatArray, VectorIndex
+
+_EXACT_UP_TO = 10_000
+"""Readable chunks that are searched exactly: 0.3 ms at 10,000, against 2.5 ms and an import of a second for Chroma."""
+_OVERFETCH = 4
+_MOST_CANDIDATES = 1_000
+"""Widening beyond this takes longer than exact search over 100,000 chunks."""
+_MOST_PENDING = 2_000
+"""More chunks than this that the index has not applied are not read one by one; exact search serves."""
+
+
+class DenseRetriever:
+    """Nearest chunks by cosine similarity. Implements `llmapp.protocols.Retriever`; safe to use from several threads."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        embedder: Embedder,
+        *,
+        index: VectorIndex | None = None,
+        lock: FileLock | None = None,
+        exact_up_to: int = _EXACT_UP_TO,
+    ) -> None:
+        """Search this catalog.
+
+        Args:
+            catalog: Holds the vectors, and decides what may be read.
+            embedder: The one that made the vectors.
+            index: Projection of the catalog; None searches exactly whatever the size.
+            lock: The lock of the index; the index is asked only while this process holds it. None asks always.
+            exact_up_to: Most readable chunks that are searched exactly.
+        """
+        self._catalog = catalog
+        self._embedder = embedder
+        self._index = index
+        self._lock = lock
+        self._exact_up_to = exact_up_to
+        self._degraded: str | None = None
+
+    @property
+    def degraded(self) -> str | None:
+        """Why the last search that wanted the index went without it; None while all is well."""
+        return self._degraded
+
+    def retrieve(self, query: str, *, principal: Principal, top_k: int) -> list[Hit]:
+        """At most `top_k` hits that `principal` may read, best first, ranks from 1; none for a blank question.
+
+        Raises:
+            EmbedderError: The question cannot be embedded.
+        """
+        if not query.strip() or top_k < 1:
+            return []
+        rows = self._catalog.readable_rows(principal)
+        if not len(rows):
+            return []
+        vector = self._embedder.embed_query(query)
+        found = self._search(vector, rows, principal, top_k)
+        return [Hit(chunk, score, rank, "dense") for rank, (chunk, score) in enumerate(found, start=1)]
+
+    def _search(
+        self, vector: FloatArray, rows: NDArray[np.int64], principal: Principal, top_k: int
+    ) -> list[tuple[Chunk, float]]:
+        if self._index is not None and len(rows) > self._exact_up_to:
+            if self._lock is None or self._lock.held:
+                try:
+                    found = self._ask_index(self._index, vector, principal, top_k)
+                except IndexUnavailableError as error:
+                    self._degraded = f"{error.message}; exact search serves"
+                else:
+                    self._degraded = None
+                    if found is not None:
+                        return found
+            else:
+                self._degraded = "another process holds the vector index; exact search serves"
+        ranked = search_exact(self._catalog.live_vectors(), rows, vector, top_k=top_k)
+        chunks = self._catalog.chunks([chunk_id for chunk_id, _ in ranked], principal=principal)
+        return [(chunks[chunk_id], score) for chunk_id, score in ranked if chunk_id in chunks]
+
+    def _ask_index(
+        self, index: VectorIndex, vector: FloatArray, principal: Principal, top_k: int
+    ) -> list[tuple[Chunk, float]] | None:
+        """Search the index and what it has not applied; None when that brings too little to be trusted."""
+        pending = self._catalog.pending(limit=_MOST_PENDING + 1)
+        if len(pending) > _MOST_PENDING:
+            return None
+        fresh = [work.chunk_id for work in pending if work.action == "upsert"]
+        fetch = _OVERFETCH * top_k
+        while fetch <= max(_MOST_CANDIDATES, _OVERFETCH * top_k):
+            nearest = [chunk_id for chunk_id, _ in index.query(vector, top_k=fetch)]
+            readable = self._catalog.chunks(nearest, principal=principal)
+            if len(readable) >= top_k:
+                return self._merge(readable, self._catalog.chunks(fresh, principal=principal), vector, top_k)
+            if len(nearest) < fetch:
+                return None
+            fetch *= 2
+        return None
+
+    def _merge(
+        self, readable: dict[str, Chunk], fresh: dict[str, Chunk], vector: FloatArray, top_k: int
+    ) -> list[tuple[Chunk, float]]:
+        import numpy as np
+
+        chunks = readable | fresh
+        vectors = self._catalog.vectors(list(chunks))
+        ranked = rank_exact(list(vectors), np.stack(list(vectors.values())), vector, top_k=top_k) if vectors else []
+        return [(chunks[chunk_id], score) for chunk_id, score in ranked]

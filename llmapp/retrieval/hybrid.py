@@ -1,0 +1,34 @@
+"""Dense and full-text search together: what one misses, the other often finds."""
+
+from __future__ import annotations
+
+from llmapp.protocols import Retriever
+from llmapp.retrieval.fusion import drop_repeats, fuse
+from llmapp.types import Hit, Principal
+
+_CANDIDATES = 50
+"""Hits that each side brings to the fusion."""
+
+
+class HybridRetriever:
+    """Fuses two retrievers by reciprocal rank. Implements `llmapp.protocols.Retriever`."""
+
+    def __init__(self, dense: Retriever, lexical: Retriever, *, candidates: int = _CANDIDATES) -> None:
+        """Fuse these two.
+
+        Args:
+            dense: Finds by meaning.
+            lexical: Finds by words.
+            candidates: Hits to ask of each; more are asked when `top_k` is larger.
+        """
+        self._dense = dense
+        self._lexical = lexical
+        self._candidates = candidates
+
+    def retrieve(self, query: str, *, principal: Principal, top_k: int) -> list[Hit]:
+        """At most `top_k` hits of different texts that `principal` may read, best first, ranks from 1; none when blank."""
+        if not query.strip() or top_k < 1:
+            return []
+        wanted = max(self._candidates, top_k)
+        rankings = [side.retrieve(query, principal=principal, top_k=wanted) for side in (self._dense, self._lexical)]
+        return drop_repeats(fuse(rankings, top_k=2 * wanted), top_k=top_k)

@@ -1,0 +1,157 @@
+"""The bodies of requests and, for the documentation at /docs, of responses.
+
+Our own routes take exactly what is written here. The OpenAI routes ignore what they do not know, because clients send
+many parameters that mean nothing to an application which chooses its own model and prompt.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+
+class _Exact(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class AskRequest(_Exact):
+    """A question."""
+
+    question: Annotated[str, Field(description="The question; its longest length is the setting prompt.max_question_chars.")]
+
+
+class SearchRequest(_Exact):
+    """A query."""
+
+    query: Annotated[str, Field(description="What to look for.")]
+    top_k: Annotated[int | None, Field(default=None, ge=1, le=1000, description="Hits to return; else retrieval.top_k.")]
+
+
+class ContentPart(BaseModel):
+    """A part of a message; only text is read."""
+
+    type: str
+    text: str | None = None
+
+
+class ChatMessage(BaseModel):
+    """A turn of a conversation; system and developer turns are ignored, the application has its own instructions."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[ContentPart] | None = None
+
+
+class StreamOptions(BaseModel):
+    """How to stream."""
+
+    include_usage: bool | None = False
+
+
+class ResponseFormat(BaseModel):
+    """The form of the answer; only text is offered."""
+
+    type: str = "text"
+
+
+class ChatRequest(BaseModel):
+    """A request of OpenAI's chat completions.
+
+    The last message is the question, the user's and assistant's messages before it are the history. ``max_tokens`` and
+    its namesakes, ``temperature``, ``top_p``, ``seed``, ``stop``, ``user``, penalties, ``logprobs`` and everything else
+    that is not listed are accepted and ignored: the output limit is the setting model_options.max_output_tokens.
+    """
+
+    model: Annotated[str, Field(description="`llmapp`, or the name of the configured model.")]
+    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    n: Annotated[int | None, Field(default=1, description="Answers to give; only 1.")]
+    tools: Annotated[list[JsonValue] | None, Field(default=None, description="Not offered.")]
+    functions: Annotated[list[JsonValue] | None, Field(default=None, description="Not offered.")]
+    response_format: Annotated[ResponseFormat | None, Field(default=None, description="Only `text`.")]
+
+
+class CitationBody(_Exact):
+    """A pointer to the words of a document."""
+
+    number: int
+    uri: str
+    title: str
+    page: int | None
+    start_char: int
+    end_char: int
+    quote: str
+
+
+class UsageBody(_Exact):
+    """Tokens."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+
+
+class PromptBody(_Exact):
+    """How the token budget was spent; kept and dropped count sources."""
+
+    budget_tokens: int
+    used_tokens: int
+    kept: int
+    dropped: int
+
+
+class AnswerBody(_Exact):
+    """An answer with its citations, cost and prompt report."""
+
+    answer: str
+    citations: list[CitationBody]
+    model: str
+    usage: UsageBody
+    cost_usd: float
+    prompt: PromptBody
+    timings_s: dict[str, float]
+
+
+class HitBody(_Exact):
+    """A chunk that was found."""
+
+    rank: int
+    score: float
+    uri: str
+    document_id: str
+    chunk_id: str
+    start_char: int
+    end_char: int
+    page: int | None
+    text: str
+
+
+class HitsBody(_Exact):
+    """Hits, best first."""
+
+    hits: list[HitBody]
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong; below /v1 with OpenAI's `type` and `param`."""
+
+    code: str
+    message: str
+    hint: str
+    retryable: bool
+
+
+class ErrorBody(_Exact):
+    """An error."""
+
+    error: ErrorDetail
+
+
+class ReadyBody(_Exact):
+    """Whether the server can answer."""
+
+    ready: bool
+    degraded: Annotated[str | None, Field(description="Why the vector index does not serve; exact search does.")]
+    pending: Annotated[int | None, Field(description="Chunks that the vector index has not taken yet.")]

@@ -1,0 +1,158 @@
+import shutil
+import subprocess
+import sys
+import time
+from collections import namedtuple
+
+import numpy as np
+import pytest
+
+from llmapp.errors import IndexUnavailableError
+from llmapp.retrieval.chroma import ChromaIndex
+
+
+def units(count, dim=8, seed=0):
+    vectors = np.random.default_rng(seed).normal(size=(count, dim))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+VECTORS = units(20)
+IDS = [f"c{number}" for number in range(20)]
+
+
+@pytest.fixture
+def filled(index):
+    index.upsert(IDS, VECTORS)
+    return index
+
+
+def test_the_nearest_comes_first_with_its_cosine_similarity(filled):
+    hits = filled.query(VECTORS[3], top_k=5)
+    assert hits[0] == ("c3", pytest.approx(1.0, abs=1e-5))
+    cosines = dict(zip(IDS, (VECTORS @ VECTORS[3]).tolist(), strict=True))
+    assert [score for _, score in hits] == [pytest.approx(cosines[name], abs=1e-5) for name, _ in hits]
+    assert [score for _, score in hits] == sorted((score for _, score in hits), reverse=True)
+
+
+def test_more_than_there_is_may_be_asked(filled):
+    assert {name for name, _ in filled.query(VECTORS[0], top_k=100)} == set(IDS)
+
+
+def test_putting_twice_changes_nothing(filled):
+    filled.upsert(IDS, VECTORS)
+    assert filled.ids() == set(IDS)
+
+
+def test_deleting_ignores_unknown_ids(filled):
+    filled.delete(["c1", "never seen"])
+    assert filled.ids() == set(IDS) - {"c1"}
+
+
+def test_nothing_to_write_makes_no_store(index, tmp_path):
+    index.upsert([], units(0))
+    index.delete([])
+    assert not (tmp_path / "chroma").exists()
+
+
+def test_a_store_that_was_never_written_cannot_be_searched(index):
+    with pytest.raises(IndexUnavailableError, match="is missing"):
+        index.query(VECTORS[0], top_k=1)
+    with pytest.raises(IndexUnavailableError, match="is missing"):
+        index.ids()
+
+
+def test_it_can_be_closed_and_opened_again(filled, tmp_path):
+    filled.close()
+    filled.close()
+    assert filled.ids() == set(IDS)
+    filled.close()
+    again = ChromaIndex(tmp_path / "chroma")
+    assert again.query(VECTORS[7], top_k=1)[0][0] == "c7"
+    again.close()
+
+
+def test_clearing_leaves_nothing_and_it_can_be_filled_again(filled):
+    filled.clear()
+    with pytest.raises(IndexUnavailableError):
+        filled.ids()
+    filled.upsert(IDS[:2], VECTORS[:2])
+    assert filled.ids() == set(IDS[:2])
+
+
+def test_clearing_works_when_the_folder_is_gone(filled, tmp_path):
+    shutil.rmtree(tmp_path / "chroma")
+    filled.clear()
+    filled.upsert(IDS[:2], VECTORS[:2])
+    assert filled.ids() == set(IDS[:2])
+
+
+def test_a_vector_of_another_length_is_refused_and_the_store_is_not_trusted_after(filled):
+    with pytest.raises(IndexUnavailableError, match="failed"):
+        filled.upsert(["c99"], units(1, dim=5))
+    with pytest.raises(IndexUnavailableError, match="was not written to the end"):
+        filled.ids()
+
+
+def test_a_nearly_full_disk_is_refused_before_the_write(filled, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9 - 10**6, 10**6))
+    with pytest.raises(IndexUnavailableError, match="needs 64 MB of free disk, there are 1"):
+        filled.upsert(["c99"], units(1))
+    assert filled.ids() == set(IDS)
+
+
+def test_a_store_that_does_not_answer_in_time_is_given_up_at_once_until_cleared(filled, tmp_path):
+    filled.close()
+    hanging = ChromaIndex(tmp_path / "chroma", read_deadline_s=0)
+    with pytest.raises(IndexUnavailableError, match="has not answered for 0 s"):
+        hanging.query(VECTORS[0], top_k=1)
+    hanging._read_deadline_s = 15
+    with pytest.raises(IndexUnavailableError, match="has not answered"):
+        hanging.query(VECTORS[0], top_k=1)
+    time.sleep(0.5)  # the call that was left behind ends by itself
+    hanging.clear()
+    hanging.upsert(IDS, VECTORS)
+    assert hanging.ids() == set(IDS)
+    hanging.close()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_panic_of_the_rust_side_is_a_typed_error(index):
+    class Panic(BaseException):
+        pass
+
+    def panic():
+        raise Panic("index out of bounds")
+
+    with pytest.raises(IndexUnavailableError, match="index out of bounds"):
+        index._within(5, panic)
+
+
+def test_a_process_killed_in_a_write_leaves_a_store_that_is_not_trusted(tmp_path):
+    script = f"""
+import os, numpy as np
+from pathlib import Path
+from llmapp.retrieval.chroma import ChromaIndex
+index = ChromaIndex(Path({str(tmp_path)!r}) / "chroma")
+index.upsert(["a"], np.eye(4, dtype=np.float32)[:1])
+index._seal.make = lambda: os.kill(os.getpid(), 9)
+index.upsert(["b"], np.eye(4, dtype=np.float32)[1:2])
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
+    with pytest.raises(IndexUnavailableError, match="was not written to the end"):
+        ChromaIndex(tmp_path / "chroma").ids()
+
+
+def test_the_process_ends_while_a_call_hangs():
+    script = """
+import time
+from pathlib import Path
+from llmapp.errors import IndexUnavailableError
+from llmapp.retrieval.chroma import ChromaIndex
+try:
+    ChromaIndex(Path("x"))._within(0.1, lambda: time.sleep(600))
+except IndexUnavailableError as error:
+    print(error)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], check=True, timeout=30, capture_output=True, text=True)
+    assert "has not answered" in ended.stdout

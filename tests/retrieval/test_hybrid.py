@@ -1,0 +1,50 @@
+import pytest
+
+from llmapp.retrieval.dense import DenseRetriever
+from llmapp.retrieval.hybrid import HybridRetriever
+from llmapp.retrieval.lexical import LexicalRetriever
+from llmapp.types import LOCAL_USER, Principal
+
+
+@pytest.fixture
+def retriever(catalog, embedder):
+    return HybridRetriever(DenseRetriever(catalog, embedder), LexicalRetriever(catalog))
+
+
+def search(retriever, query, top_k=10, principal=LOCAL_USER):
+    return retriever.retrieve(query, principal=principal, top_k=top_k)
+
+
+def test_what_both_sides_find_comes_first(retriever, put):
+    put(flood="water damage", fire="fire damage", wine="water into wine")
+    hits = search(retriever, "water damage")
+    assert hits[0].chunk.document_id == "flood"
+    assert [hit.rank for hit in hits] == [1, 2, 3]
+    assert {hit.retriever for hit in hits} == {"fused"}
+
+
+def test_equal_texts_of_two_documents_are_one_hit(retriever, put):
+    put(one="water damage", two="water damage", three="water")
+    assert [hit.chunk.text for hit in search(retriever, "water damage")] == ["water damage", "water"]
+
+
+@pytest.mark.parametrize("query", ["", " \n\t"])
+def test_a_blank_question_finds_nothing(retriever, put, query):
+    put(flood="water damage")
+    assert search(retriever, query) == []
+
+
+def test_an_empty_catalog_finds_nothing(retriever):
+    assert search(retriever, "water") == []
+
+
+def test_more_hits_than_candidates_can_be_had(catalog, embedder, put):
+    put(**{f"d{number}": f"water number{number}" for number in range(30)})
+    small = HybridRetriever(DenseRetriever(catalog, embedder), LexicalRetriever(catalog), candidates=5)
+    assert len(search(small, "water", top_k=20)) == 20
+
+
+def test_nobody_else_sees_what_is_not_public(retriever, put, make_record):
+    put(make_record("secret", "water damage", acl=("group:claims",)))
+    assert search(retriever, "water") == []
+    assert len(search(retriever, "water", principal=Principal("ann", groups=("claims",)))) == 1

@@ -1,0 +1,99 @@
+import pytest
+
+from llmapp.config import Settings, load_settings
+from llmapp.errors import ConfigError, UnknownSettingError
+
+
+def write(folder, text):
+    (folder / "llmapp.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_without_a_file_everything_has_its_default(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings()
+    assert settings.model == "extractive"
+    assert settings.state == tmp_path.resolve() / ".llmapp"
+
+
+def test_the_nearest_file_above_is_taken(tmp_path, monkeypatch):
+    write(tmp_path, 'model = "ollama:x"')
+    (tmp_path / "a/b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a/b")
+    assert load_settings().model == "ollama:x"
+    assert load_settings().root == tmp_path.resolve()
+
+
+def test_a_file_is_read_with_all_its_tables(tmp_path):
+    text = """
+    [[sources]]
+    name = "handbook"
+    acl = ["group:staff"]
+    [sources.settings]
+    path = "documents"
+    [budgets]
+    day_usd = 0.05
+    [prices."my/model"]
+    input_usd_per_million = 0.1
+    """
+    settings = load_settings(write(tmp_path, text))
+    assert settings.sources[0].settings == {"path": "documents"}
+    assert settings.sources[0].acl == ("group:staff",)
+    assert str(settings.budgets.day_usd) == "0.05"
+    assert settings.prices["my/model"].output_usd_per_million is None
+
+
+@pytest.mark.parametrize(
+    ("text", "nearest"),
+    [
+        ('modle = "x"', "model"),
+        ("[prompt]\nbuget_tokens = 3", "prompt.budget_tokens"),
+        ("[retrieval]\ntopk = 3", "retrieval.top_k"),
+        ("[[sources]]\nname = 'a'\nconector = 'files'", "sources.connector"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest_one(tmp_path, text, nearest):
+    with pytest.raises(UnknownSettingError) as caught:
+        load_settings(write(tmp_path, text))
+    assert nearest in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not toml at all =",
+        "model = 3",
+        "[prompt]\nbudget_tokens = -1",
+        "[budgets]\nday_usd = 'much'",
+        "root = '/'",
+        "api_key = 'secret-value'",
+        "[[sources]]\nname = 'a'\n[[sources]]\nname = 'a'",
+        "[[sources]]\nname = 'a:b'",
+    ],
+)
+def test_a_wrong_file_is_one_clear_line(tmp_path, text):
+    with pytest.raises(ConfigError) as caught:
+        load_settings(write(tmp_path, text))
+    assert "\n" not in caught.value.message
+    assert "secret-value" not in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_missing_file_is_a_clear_error(tmp_path):
+    with pytest.raises(ConfigError, match="is not there"):
+        load_settings(tmp_path / "other.toml")
+
+
+def test_the_environment_wins_over_the_file(tmp_path, monkeypatch):
+    write(tmp_path, 'model = "extractive"\n[prompt]\nbudget_tokens = 100')
+    monkeypatch.setenv("LLMAPP_MODEL", "openai:x")
+    monkeypatch.setenv("LLMAPP_PROMPT__BUDGET_TOKENS", "200")
+    monkeypatch.setenv("LLMAPP_API_KEY", "secret-value")
+    settings = load_settings(tmp_path)
+    assert (settings.model, settings.prompt.budget_tokens) == ("openai:x", 200)
+    assert "secret-value" not in repr(settings)
+
+
+def test_settings_do_not_change(tmp_path):
+    with pytest.raises(ValueError, match="frozen"):
+        Settings(root=tmp_path).model = "other"

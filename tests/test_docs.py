@@ -1,0 +1,119 @@
+"""What the documents say is what the code does."""
+
+import re
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from llmapp import errors
+from llmapp.cli.errors import exit_code
+from llmapp.config import known_keys
+from llmapp.server.errors import http_status
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "architecture").rglob("*.md"))]
+
+
+def error_classes():
+    found = [errors.LLMAppError]
+    for kind in found:
+        found.extend(kind.__subclasses__())
+    return [kind for kind in found if kind.__module__ == "llmapp.errors"]
+
+
+def read(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def blocks(text, language):
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def test_every_setting_is_in_the_table_with_its_meaning():
+    text = read("architecture/settings.md")
+    for key, field in known_keys().items():
+        row = next((line for line in text.splitlines() if line.startswith(f"| `{key}` |")), None)
+        assert row, f"{key} is not documented"
+        meaning = " ".join((field.description or "").split()).replace("``", "`").replace("|", "\\|")
+        assert meaning, f"{key} has no docstring"
+        assert meaning in row, f"the meaning of {key} has changed"
+
+
+def test_the_table_of_settings_names_no_key_that_is_gone():
+    named = re.findall(r"^\| `([\w.]+)` \|", read("architecture/settings.md"), re.MULTILINE)
+    assert set(named) == set(known_keys())
+
+
+@pytest.mark.parametrize("kind", error_classes(), ids=lambda kind: kind.__name__)
+def test_every_error_is_documented_with_its_codes(kind):
+    made = kind.__new__(kind)
+    row = f"| `{kind.code}` | {http_status(made)} | {exit_code(made)} | {'yes' if kind.retryable else 'no'} |"
+    assert row in read("architecture/errors.md")
+
+
+def test_error_codes_are_unique():
+    codes = [kind.code for kind in error_classes()]
+    assert len(codes) == len(set(codes))
+
+
+def test_the_tree_in_the_docstring_names_every_error():
+    for kind in error_classes():
+        assert kind.__name__ in (errors.__doc__ or "")
+
+
+def test_every_verb_is_in_the_readme():
+    text = read("README.md")
+    for verb in ("new", "ingest", "ask", "search", "status", "doctor", "index verify", "index rebuild", "index digest", "serve"):
+        assert f"llmapp {verb}" in text
+
+
+def test_every_connector_is_documented():
+    text = read("architecture/connectors.md")
+    for point in entry_points(group="llmapp.connectors"):
+        assert f"| `{point.name}` |" in text
+
+
+@pytest.mark.parametrize("document", DOCS, ids=lambda path: path.name)
+def test_links_inside_the_repository_lead_somewhere(document):
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
+        assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_the_readme_program_runs_and_cites(tmp_path):
+    (program,) = (block for block in blocks(read("README.md"), "python") if "open_app" in block)
+    assert len([line for line in program.splitlines() if line.strip()]) <= 12
+    import shutil
+
+    shutil.copytree(ROOT / "examples/01_ask_your_files", tmp_path / "examples/01_ask_your_files")
+    shutil.rmtree(tmp_path / "examples/01_ask_your_files/.llmapp", ignore_errors=True)
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "[1]" in done.stdout
+
+
+def test_the_connector_of_the_tutorial_passes_its_own_test(tmp_path):
+    code = "\n\n".join(blocks(read("architecture/connectors.md"), "python"))
+    (tmp_path / "test_journal.py").write_text(code, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_journal.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_verbs_of_make_are_those_of_its_help():
+    done = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for verb in ("demo", "test", "check", "bench", "lock"):
+        assert f"make {verb}" in done.stdout
+
+
+def test_no_document_names_a_path_of_a_machine():
+    for document in DOCS:
+        assert not re.search(r"(?<![\w.])/(?:home|root|work|Users)/", document.read_text(encoding="utf-8"))
