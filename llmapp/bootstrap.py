@@ -400,6 +400,8 @@ class App:
         path = settings.get("path")
         if isinstance(path, str):
             settings["path"] = str(self.settings.root / path)
+        if name == "files":
+            settings.setdefault("relative_to", str(self.settings.root))
         return load_connector(name, settings)
 
     def _sources_of(self, paths: Sequence[Path | str]) -> list[Source]:

@@ -40,6 +40,8 @@ class Files(BaseModel, frozen=True):
     """Which files of a folder, relative to it; ``**`` stands for any number of folders."""
     max_bytes: int = Field(default=100_000_000, gt=0)
     """A larger file is a failure. Bytes."""
+    relative_to: Path | None = None
+    """Addresses of files below this folder are relative to it; None writes them as `path` is written."""
 
     def read(self, cursor: Cursor | None) -> Iterator[Change]:  # noqa: ARG002 - every run lists everything
         """Yield every file, then one checkpoint.
@@ -53,12 +55,17 @@ class Files(BaseModel, frozen=True):
         except (OSError, RuntimeError) as error:
             raise SourceNotFoundError(f"{self.path} does not exist", hint="check the path of the source") from error
         if not root.is_dir():
-            yield _change(root.parent, root.name, self.path.name, self.path, self.max_bytes)
+            yield _change(root.parent, root.name, self.path.name, self._shown, self.max_bytes)
         else:
             for name in self._names(root):
                 shown = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
-                yield _change(root, name, shown, self.path / shown, self.max_bytes)
+                yield _change(root, name, shown, self._shown / shown, self.max_bytes)
         yield Checkpoint(None)
+
+    @property
+    def _shown(self) -> Path:
+        below = self.relative_to is not None and self.path.is_relative_to(self.relative_to)
+        return self.path.relative_to(self.relative_to) if below and self.relative_to else self.path
 
     def _names(self, root: Path) -> list[str]:
         pattern = PurePosixPath(self.glob).parts

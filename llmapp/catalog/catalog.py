@@ -91,8 +91,9 @@ class Catalog(SyncState, LiveChunks):
                     "INSERT OR IGNORE INTO embeddings (key, vector) VALUES (:key, :vector)",
                     {"key": key, "vector": vector.astype("<f4").tobytes()},
                 )
-            for record in records:
-                _put(connection, record)
+            if any([_put(connection, record) for record in records]):
+                # Only now: a later document of the batch may need what an earlier one has let go.
+                _drop_unused_embeddings(connection)
             _advance(connection)
 
     def touch(self, source: str, document_id: str, *, revision: str | None) -> None:
@@ -168,7 +169,8 @@ class Catalog(SyncState, LiveChunks):
         return digest.hexdigest()
 
 
-def _put(connection: sqlite3.Connection, record: DocumentRecord) -> None:
+def _put(connection: sqlite3.Connection, record: DocumentRecord) -> bool:
+    """Write one document; whether it took the place of another."""
     keep = frozenset(chunk.id for chunk in record.chunks)
     replaced = _remove(connection, record.source, record.document_id, keep=keep)
     document = connection.execute(
@@ -198,12 +200,11 @@ def _put(connection: sqlite3.Connection, record: DocumentRecord) -> None:
         [{"document": document, "name": name} for name in sorted(set(record.acl))],
     )
     _put_chunks(connection, document, record)
-    if replaced:
-        _drop_unused_embeddings(connection)
     connection.execute(
         "DELETE FROM quarantine WHERE source = :source AND document_id = :id",
         {"source": record.source, "id": record.document_id},
     )
+    return replaced
 
 
 def _put_chunks(connection: sqlite3.Connection, document: int | None, record: DocumentRecord) -> None:

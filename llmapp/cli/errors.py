@@ -10,8 +10,8 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
-import click
 import typer
 
 from llmapp.errors import (
@@ -46,6 +46,10 @@ EXIT_CODES: dict[type[LLMAppError], int] = {
 }
 
 
+show_tracebacks: ContextVar[bool] = ContextVar("show_tracebacks", default=False)
+"""Set by ``--debug``: an unforeseen error is raised instead of being told in a line."""
+
+
 def exit_code(error: LLMAppError) -> int:
     """The exit code of an error: that of its class, or of the nearest class above it."""
     return next((EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES), 1)
@@ -70,7 +74,7 @@ def reported(*, as_json: bool) -> Iterator[None]:
         sys.stderr.close()
         raise typer.Exit(0) from None
     except Exception as error:
-        if click.get_current_context().find_root().params.get("debug"):
+        if show_tracebacks.get():
             raise
         _print(_unforeseen(error), as_json=as_json)
         raise typer.Exit(1) from error

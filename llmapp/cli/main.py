@@ -8,6 +8,7 @@ import typer
 
 from llmapp import __version__
 from llmapp.cli import documents, index, project, questions, serving
+from llmapp.cli.errors import show_tracebacks
 
 app = typer.Typer(
     name="llmapp",
@@ -39,7 +40,8 @@ def _root(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an unforeseen error.")] = False,
 ) -> None:
-    """Read the options that stand before the verb; `llmapp.cli.errors` looks at ``debug``."""
+    """Read the options that stand before the verb."""
+    show_tracebacks.set(debug)
 
 
 def main() -> None:

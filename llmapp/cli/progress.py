@@ -42,7 +42,8 @@ class ProgressBar:
 
     def close(self) -> None:
         """Take the bar away."""
-        self._progress.stop()
+        if self._task is not None:
+            self._progress.stop()
 
     def __enter__(self) -> Self:
         return self

@@ -64,7 +64,7 @@ def print_hits(console: Console, hits: Sequence[Hit]) -> None:
 
 def print_reports(console: Console, reports: Sequence[IngestReport]) -> None:
     """Print what a sync did, a row for each source."""
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
     table.add_column("source")
     for column in ("added", "changed", "unchanged", "deleted", "quarantined", "chunks", "seconds"):
         table.add_column(column, justify="right")
@@ -79,6 +79,10 @@ def print_reports(console: Console, reports: Sequence[IngestReport]) -> None:
             f"{report.seconds:.1f}",
         )
     console.print(table)
+    for report in reports:
+        if not report.added + report.changed + report.unchanged + report.quarantined:
+            kept = "; what was taken in from it before is kept" if report.kept_because_empty else ""
+            console.print(Text(f"  {report.source} holds no documents{kept}", style="yellow"))
 
 
 def print_quarantine(console: Console, records: Sequence[QuarantineRecord]) -> None:

@@ -1,6 +1,6 @@
 """The parser process: reads documents from one pipe, writes their text to another. The only importer of kreuzberg.
 
-Run as ``python -m llmapp.ingestion.parse_worker LIMITS`` by `llmapp.ingestion.parsing`. A frame is a header, JSON facts and a
+Run as ``python -m llmapp.ingestion.parse_worker LIMITS FOLDER`` by `llmapp.ingestion.parsing`. A frame is a header, JSON facts and a
 body, both ways. What native code prints goes to the null device, so it cannot disturb the frames. The process ends
 when its input ends, or when a document has taken too long and nobody was left to kill it.
 """
@@ -12,6 +12,7 @@ import html
 import json
 import os
 import re
+import shutil
 import signal
 import struct
 import sys
@@ -79,6 +80,7 @@ def main() -> None:
             answer, text = _answer(content, facts["media_type"], limits)
         with contextlib.suppress(BrokenPipeError):
             write_frame(replies, answer, text)
+    shutil.rmtree(sys.argv[2], ignore_errors=True)  # the parent that made it may have been killed
 
 
 def _private_pipes() -> tuple[BinaryIO, BinaryIO]:

@@ -94,7 +94,7 @@ class _Worker:
         environment |= {"TMPDIR": self._folder.name, "TMP": self._folder.name, "HOME": self._folder.name}
         self._complaints = Path(self._folder.name, "stderr").open("w+b")  # noqa: SIM115 - as long as the process
         self._process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-P", "-m", "llmapp.ingestion.parse_worker", json.dumps(asdict(limits))],
+            [sys.executable, "-P", "-m", "llmapp.ingestion.parse_worker", json.dumps(asdict(limits)), self._folder.name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,

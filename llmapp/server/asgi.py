@@ -32,6 +32,7 @@ from llmapp.server.routes import api, health
 _log = logging.getLogger(__name__)
 
 _CATCH_UP_PERIOD_S = 2.0
+_HIGHEST_PORT = 65_535
 _SHUTDOWN_S = 10
 """Streams get so long to end after Ctrl-C, then they are cancelled and settled."""
 
@@ -128,13 +129,14 @@ def _let_go(application: App) -> None:
 
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    if not 0 <= port <= _HIGHEST_PORT:
+        raise ConfigError(f"{port} is no port", hint=f"ports are 1 to {_HIGHEST_PORT}; 0 takes a free one")
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+    except OSError as error:
         raise ConfigError(
-            f"cannot listen on {host} port {port}: {reason}",
+            f"cannot listen on {host} port {port}: {error.strerror}",
             hint="choose another with --host and --port, or server.host and server.port; port 0 takes a free one",
         ) from error
     with closing(listener):

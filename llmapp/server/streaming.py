@@ -65,6 +65,8 @@ class EventStream(Response):
         """Send the events until they end or the client leaves."""
         with suppress(ClientDisconnect):
             await unless_gone(receive, self._send(send))
+            # Nothing is awaited after this: who reads the end and asks again finds the place in `Admission` free.
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send(self, send: Send) -> None:
         async with aclosing(self._events) as events:
@@ -73,7 +75,6 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": first, "more_body": True})
             async for event in events:
                 await send({"type": "http.response.body", "body": event, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def event(data: Shape) -> bytes:

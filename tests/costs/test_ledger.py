@@ -1,9 +1,12 @@
-import multiprocessing
-import os
 import signal
 import sqlite3
+import subprocess
+import sys
+import tempfile
 import threading
+import time
 from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -64,7 +67,13 @@ def test_a_call_is_held_then_posted_at_what_it_really_cost(open_ledger):
     assert (charge.state, charge.posted_nano_usd, charge.overage_nano_usd) == ("posted", 250, 0)
     assert balance(ledger) == balance(ledger, "total") == (0, 250)
     (spend,) = ledger.spend()
-    assert (spend.day, spend.model, spend.kind, spend.calls, spend.usage) == ("2026-11-22", "openai:gpt-4o", "chat", 1, USAGE)
+    assert (spend.day, spend.model, spend.kind, spend.calls, spend.usage) == (
+        "2026-11-22",
+        "openai:gpt-4o",
+        "chat",
+        1,
+        USAGE,
+    )
 
 
 def test_a_hold_that_does_not_fit_is_refused_and_changes_nothing(open_ledger):
@@ -215,45 +224,57 @@ def test_eight_threads_racing_for_one_budget_never_overspend_it(open_ledger):
     assert balance(ledger) == (0, 100_000)
 
 
-def _race(path, results):
-    ledger = Ledger(path, {"day": 60_000})
-    results.put(_spend_until_refused(ledger, 1_000, 20))
-    ledger.close()
+RACER = """
+import sys
+from pathlib import Path
+from llmapp.costs.ledger import Ledger
+from llmapp.errors import BudgetExceededError
+from llmapp.types import Usage
+ledger = Ledger(Path(sys.argv[1]), {"day": int(sys.argv[2])})
+posted = 0
+for _ in range(20):
+    try:
+        hold = ledger.reserve("m", kind="chat", amount_nano_usd=1_000, price={})
+    except BudgetExceededError:
+        continue
+    ledger.mark_sent(hold)
+    ledger.settle(hold, cost_nano_usd=1_000, usage=Usage(1, 1))
+    posted += 1_000
+print(posted)
+"""
+
+VICTIM = """
+import os, signal, sys
+from pathlib import Path
+from llmapp.costs.ledger import Ledger
+ledger = Ledger(Path(sys.argv[1]), {"day": 1_000}, lease_s=0.2)
+ledger.mark_sent(ledger.reserve("m", kind="chat", amount_nano_usd=400, price={}))
+ledger.reserve("m", kind="chat", amount_nano_usd=300, price={})
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
-def test_four_processes_racing_for_one_budget_neither_overspend_it_nor_refuse_too_soon(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    workers = [context.Process(target=_race, args=(tmp_path / "ledger.db", results)) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    outcomes = [results.get(timeout=60) for _ in workers]
-    for worker in workers:
-        worker.join()
-    assert sum(posted for posted, _ in outcomes) == 60_000
-    ledger = Ledger(tmp_path / "ledger.db", {"day": 60_000})
-    assert balance(ledger, "total") == (0, 60_000)
-    ledger.close()
+def _python(script, *args):
+    return subprocess.Popen([sys.executable, "-c", script, *map(str, args)], stdout=subprocess.PIPE, text=True)
 
 
-def _die_after_sending(path):
-    ledger = Ledger(path, {"day": 1_000}, lease_s=0.2)
-    ledger.mark_sent(reserve(ledger, 400))
-    reserve(ledger, 300)
-    os.kill(os.getpid(), signal.SIGKILL)
+@pytest.mark.parametrize(("limit", "expected"), [(60_000, 60_000), (80_000, 80_000)])
+def test_four_processes_racing_for_one_budget_neither_overspend_it_nor_refuse_what_fits(tmp_path, limit, expected):
+    path = tmp_path / "ledger.db"
+    racers = [_python(RACER, path, limit) for _ in range(4)]
+    assert sum(int(racer.communicate()[0]) for racer in racers) == expected
+    with closing(Ledger(path)) as ledger:
+        assert balance(ledger, "total") == (0, expected)
 
 
 def test_a_call_whose_process_was_killed_after_sending_is_charged_at_its_hold(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    victim = context.Process(target=_die_after_sending, args=(tmp_path / "ledger.db",))
-    victim.start()
-    victim.join()
-    assert victim.exitcode == -signal.SIGKILL
-    threading.Event().wait(0.3)
-    ledger = Ledger(tmp_path / "ledger.db", {"day": 1_000})  # opening sweeps
-    assert balance(ledger, "total") == (0, 400)
-    assert ledger.spend()[0].presumed_calls == 1
-    ledger.close()
+    victim = _python(VICTIM, tmp_path / "ledger.db")
+    victim.communicate()
+    assert victim.returncode == -signal.SIGKILL
+    time.sleep(0.3)
+    with closing(Ledger(tmp_path / "ledger.db", {"day": 1_000})) as ledger:  # opening sweeps
+        assert balance(ledger, "total") == (0, 400)
+        assert ledger.spend()[0].presumed_calls == 1
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -264,11 +285,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        import tempfile
-
         self.folder = tempfile.TemporaryDirectory()
-        from pathlib import Path
-
         self.path = Path(self.folder.name) / "ledger.db"
         self.clock = Clock()
         self.limit = self.LIMIT
@@ -364,9 +381,13 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def the_journal_adds_up_to_the_balances(self):
         with closing(sqlite3.connect(self.path)) as raw:
-            replayed = raw.execute("SELECT budget_id, sum(held_nano_usd), sum(posted_nano_usd) FROM journal GROUP BY 1 ORDER BY 1")
-            assert replayed.fetchall() == raw.execute("SELECT * FROM budget WHERE id IN (SELECT budget_id FROM journal)"
-                                                      " ORDER BY id").fetchall()
+            replayed = raw.execute(
+                "SELECT budget_id, sum(held_nano_usd), sum(posted_nano_usd) FROM journal GROUP BY 1 ORDER BY 1"
+            )
+            assert (
+                replayed.fetchall()
+                == raw.execute("SELECT * FROM budget WHERE id IN (SELECT budget_id FROM journal) ORDER BY id").fetchall()
+            )
 
 
 LedgerMachine.TestCase.settings = settings(

@@ -44,7 +44,9 @@ def test_cached_input_is_cheaper_and_counted_once():
     )
 
 
-@pytest.mark.parametrize("model", ["openai:gpt-4-my-private", "openai-compatible:qwen3", "gpt-4o", "nobody:x", "perplexity:sonar"])
+@pytest.mark.parametrize(
+    "model", ["openai:gpt-4-my-private", "openai-compatible:qwen3", "gpt-4o", "nobody:x", "perplexity:sonar"]
+)
 def test_an_unknown_price_is_refused(model):
     with pytest.raises(UnknownPriceError) as refused:
         PriceBook().price(model)
@@ -70,7 +72,7 @@ def test_a_declared_price_wins_with_and_without_the_provider():
 
 
 def test_float_artefacts_of_published_prices_are_rounded_off():
-    assert declared_price("m", input_usd_per_million=Decimal(0.18000000000000002)).rates.input == 180_000
+    assert declared_price("m", input_usd_per_million=Decimal("0.18000000000000002")).rates.input == 180_000
     with pytest.raises(ValueError, match="negative"):
         declared_price("m", input_usd_per_million=Decimal(-1))
 

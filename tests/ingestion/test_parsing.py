@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -16,13 +17,6 @@ from llmapp.ingestion.parsing import ProcessParser
 
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 HTML = b"<html><head><title>Tea &amp; cake</title><meta name='author' content='x'></head><body><h1>Menu</h1><p>Scones.</p></body></html>"
-
-
-@pytest.fixture(scope="module")
-def parser():
-    made = ProcessParser()
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -209,28 +203,33 @@ def test_a_worker_sees_neither_keys_nor_the_terminal(own_parser, monkeypatch):
     monkeypatch.setenv("SOME_API_KEY", "s3cret")
     parser = own_parser()
     parser.parse(b"warm", media_type="text/plain", name="a.txt")
-    process = f"/proc/{worker_pid(parser)}"
-    if not os.path.isdir(process):
+    process = Path("/proc", str(worker_pid(parser)))
+    if not process.is_dir():
         pytest.skip("this system has no /proc")
-    with open(f"{process}/environ", "rb") as file:
-        assert b"s3cret" not in file.read()
-    assert os.readlink(f"{process}/fd/1") == os.readlink(f"{process}/fd/0") == os.devnull
+    assert b"s3cret" not in (process / "environ").read_bytes()
+    assert (process / "fd" / "1").readlink() == (process / "fd" / "0").readlink() == Path(os.devnull)
 
 
 def test_workers_end_with_their_parent():
     script = (
         "import os, signal; from llmapp.ingestion.parsing import ProcessParser\n"
         "parser = ProcessParser(); parser.parse(b'x', media_type='text/plain', name='a')\n"
-        "print(parser._idle.get_nowait()._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+        "worker = parser._idle.get_nowait(); print(worker._process.pid, worker._folder.name, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
-    pid = int(ended.stdout)
-    for _ in range(100):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return
-        if "Z" in subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout:
-            return  # ended, and not yet collected by this system's first process
+    pid, folder = ended.stdout.split()
+    deadline = time.monotonic() + 10
+    while _is_running(int(pid)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    pytest.fail("the worker outlived its parent")
+    assert not _is_running(int(pid))
+    assert not Path(folder).exists(), "its folder goes with it"
+
+
+def _is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return "Z" not in status  # it has ended when only its parent's parent has not collected it yet

@@ -8,6 +8,7 @@ from llmapp.catalog.lock import FileLock
 from llmapp.catalog.records import DocumentRecord
 from llmapp.retrieval.chroma import ChromaIndex
 from llmapp.retrieval.projection import IndexProjection
+from llmapp.testing.fakes import HashEmbedder
 from llmapp.types import PUBLIC, Chunk
 
 
@@ -29,6 +30,12 @@ def _record(name, text, *, acl=(PUBLIC,), title=""):
         chunks=(chunk,),
         embedding_keys=(text,),
     )
+
+
+@pytest.fixture
+def embedder():
+    """So many dimensions that no two words of a test share one."""
+    return HashEmbedder(dim=2048)
 
 
 @pytest.fixture

@@ -116,7 +116,6 @@ def test_a_store_that_does_not_answer_in_time_is_given_up_at_once_until_cleared(
     hanging.close()
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_a_panic_of_the_rust_side_is_a_typed_error(index):
     class Panic(BaseException):
         pass

@@ -162,9 +162,8 @@ def test_a_vector_that_is_not_the_chunk_s_own_is_noticed(projection, catalog, in
     assert projection.verify().lost == 1
 
 
-def test_many_equal_chunks_are_not_taken_for_lost_ones(projection, put, make_record, monkeypatch):
-    monkeypatch.setattr("llmapp.retrieval.projection._WIDE_NEIGHBOURS", 10)
-    put(*(make_record(f"d{number}", "all the same") for number in range(30)))
+def test_many_equal_chunks_are_not_taken_for_lost_ones(projection, put, make_record):
+    put(*(make_record(f"d{number}", "all the same") for number in range(1_200)))
     projection.apply_pending()
     assert projection.verify().ok
 

@@ -1,6 +1,7 @@
 """A small application behind the server: in process for most tests, on a real port where the wire matters."""
 
 import asyncio
+import shutil
 import threading
 import time
 from contextlib import contextmanager
@@ -57,21 +58,29 @@ class SlowModel(BaseChatModel):
             self._ended.set()
 
 
-@pytest.fixture
-def make(tmp_path):
-    """Makes applications on one folder of documents; all are closed at the end."""
-    folder = tmp_path / "documents"
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory):
+    """A folder whose documents are taken in, made once."""
+    root = tmp_path_factory.mktemp("filled")
+    folder = root / "documents"
     folder.mkdir()
     for name, text in DOCUMENTS.items():
         (folder / name).write_text(text, encoding="utf-8")
+    with App(Settings(root=root), model=ScriptedChatModel(), embedder=HashEmbedder()) as application:
+        application.ingest([folder])
+    return root
+
+
+@pytest.fixture
+def make(tmp_path, filled):
+    """Makes applications on one folder with its documents taken in; all are closed at the end."""
+    shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
     made = []
 
-    def build(*, model=None, ingest=True, **settings):
-        given = model or ScriptedChatModel(answers=[ANSWER])
+    def build(*, chat=None, **settings):
+        given = chat or ScriptedChatModel(answers=[ANSWER])
         application = App(Settings(root=tmp_path, **settings), model=given, embedder=HashEmbedder())
         made.append(application)
-        if ingest:
-            application.ingest([folder])
         return application
 
     yield build
@@ -85,9 +94,7 @@ def client_of():
     opened = []
 
     def build(application, **options):
-        client = TestClient(
-            create_app(application), base_url="http://127.0.0.1", raise_server_exceptions=False, **options
-        )
+        client = TestClient(create_app(application), base_url="http://127.0.0.1", raise_server_exceptions=False, **options)
         opened.append(client.__enter__())
         return client
 

@@ -1,11 +1,132 @@
-from llmapp.server.schemas import AnswerBody, HitsBody
+import sqlite3
+
+import pytest
+
+from llmapp.server.schemas import AnswerBody, ErrorBody, HitsBody, ReadyBody
+from llmapp.testing.fakes import ScriptedChatModel
+
+QUESTION = {"question": "How many days of leave do I have?"}
+JSON = {"Content-Type": "application/json"}
+
+
+def error_of(response, status):
+    assert response.status_code == status, response.text
+    error = ErrorBody.model_validate(response.json()).error
+    assert set(response.json()["error"]) == {"code", "message", "hint", "retryable"}
+    assert "\n" not in error.message
+    assert len(response.content) < 600
+    return error
 
 
 def test_a_question_is_answered_with_citations_in_the_documented_shape(client):
-    response = client.post("/api/ask", json={"question": "How many days of leave do I have?"})
+    response = client.post("/api/ask", json=QUESTION)
     assert response.status_code == 200
     answer = AnswerBody.model_validate(response.json())
     assert answer.answer == "Every employee has 28 days of paid leave a year [1]."
     assert answer.citations[0].quote == "Every employee has 28 days of paid leave a year."
     assert answer.citations[0].uri.endswith("leave.txt")
     assert answer.usage.output_tokens == 20
+
+
+def test_json_is_utf8_as_it_stands(client):
+    response = client.post("/api/ask", content='{"question": "Wieviel Urlaub für Müller? 休暇"}'.encode(), headers=JSON)
+    assert response.headers["content-type"] == "application/json"
+    assert response.status_code == 200
+
+
+def test_a_search_gives_hits_best_first_and_asks_no_model(make, client_of):
+    model = ScriptedChatModel()
+    response = client_of(make(chat=model)).post("/api/search", json={"query": "paid leave", "top_k": 1})
+    (hit,) = HitsBody.model_validate(response.json()).hits
+    assert hit.rank == 1
+    assert "28 days" in hit.text
+    assert not model.requests
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"{not json", "the body is not JSON"),
+        (b"\x00\xff\xfe\x80binary", "the body is not JSON"),
+        (b"[" * 100_000, "the body is not JSON"),
+        (b'{"question": ' + b"[" * 500 + b"]" * 500 + b"}", "question: Input should be a valid string"),
+        (b"", "the body is not a JSON object"),
+        (b"[1, 2]", "the body is not a JSON object"),
+        (b'"text"', "the body is not a JSON object"),
+        (b"{}", "question: Field required"),
+        (b'{"question": 7}', "question: Input should be a valid string"),
+        (b'{"question": null}', "question: Input should be a valid string"),
+        (b'{"question": "q", "secret-name": 1}', "secret-name: Extra inputs are not permitted"),
+        (b'{"question": "q", "a\\nb' + b"x" * 5000 + b'": 1}', "a?bxxx"),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_a_body_of_another_shape_is_refused_in_one_line_that_names_the_field(client, content, says):
+    error = error_of(client.post("/api/ask", content=content, headers=JSON), 400)
+    assert error.code == "invalid_request"
+    assert says in error.message
+
+
+def test_a_body_that_a_web_page_could_send_unasked_is_refused(client):
+    response = client.post("/api/ask", content=b'{"question": "q"}', headers={"Content-Type": "text/plain"})
+    assert "Content-Type" in error_of(response, 400).hint
+
+
+def test_half_a_character_is_no_reason_to_fail(client):
+    response = client.post("/api/ask", content=b'{"question": "days of leave \\ud83d \\u0000"}', headers=JSON)
+    assert response.status_code == 200
+
+
+def test_nothing_of_the_body_is_repeated(client):
+    for body in ({"question": ["sesame-7"]}, {"question": {"sesame-7": 1}}, "sesame-7", ["sesame-7"]):
+        assert "sesame-7" not in client.post("/api/ask", json=body).text
+
+
+@pytest.mark.parametrize(
+    ("question", "code"), [("", "prompt_failed"), (" \n", "prompt_failed"), ("x" * 100_000, "question_too_long")]
+)
+def test_a_question_that_is_blank_or_too_long_is_refused(client, question, code):
+    assert error_of(client.post("/api/ask", json={"question": question}), 400).code == code
+    assert error_of(client.post("/api/search", json={"query": question}), 400).code == code
+
+
+@pytest.mark.parametrize("top_k", [0, -1, 1001, "3", 2.5, True])
+def test_a_number_of_hits_out_of_bounds_is_refused(client, top_k):
+    error = error_of(client.post("/api/search", json={"query": "leave", "top_k": top_k}), 400)
+    assert error.message.startswith("top_k: ")
+
+
+def test_no_budget_left_is_said_with_the_time_to_wait(make, client_of, priced):
+    client = client_of(make(budgets={"day_usd": 0}, **priced))
+    response = client.post("/api/ask", json=QUESTION)
+    error = error_of(response, 429)
+    assert error.code == "budget_exceeded"
+    assert 0 < int(response.headers["Retry-After"]) <= 86_400
+    assert response.headers["x-should-retry"] == "false"
+    assert client.post("/api/search", json={"query": "leave"}).status_code == 200
+
+
+def test_a_model_without_a_price_is_the_operators_mistake(make, client_of):
+    client = client_of(make(model="openai-compatible:unpriced"))
+    error = error_of(client.post("/api/ask", json=QUESTION), 500)
+    assert error.code == "unknown_price"
+    assert "llmapp.toml" in error.hint
+
+
+def test_a_server_that_can_answer_is_live_and_ready(client):
+    assert client.get("/health/live").json() == {"live": True}
+    response = client.get("/health/ready")
+    assert response.status_code == 200
+    assert ReadyBody.model_validate(response.json()) == ReadyBody(ready=True, degraded=None, pending=0)
+
+
+def test_a_server_without_its_catalog_is_live_but_not_ready(make, client_of, tmp_path):
+    client = client_of(make())
+    with sqlite3.connect(tmp_path / ".llmapp/catalog.db") as connection:
+        connection.execute("DROP TABLE documents")
+    connection.close()
+    response = client.get("/health/ready")
+    assert response.status_code == 503
+    assert ReadyBody.model_validate(response.json()).ready is False
+    assert client.get("/health/live").status_code == 200
+    assert error_of(client.post("/api/ask", json=QUESTION), 503).code == "catalog_failed"

@@ -1,0 +1,136 @@
+"""How well the extractive model answers and abstains, on the half of SQuAD 2.0 dev that its weights have not seen.
+
+A prompt holds five paragraphs: the right one and its four nearest neighbours by MiniLM, or, for "answer elsewhere", the five
+nearest without the right one. Adversarial questions are SQuAD's own unanswerable ones, written to look answerable from the
+right paragraph. Run: python benchmarks/extractive_answers.py [FOLDER OF DATA] [QUESTIONS]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from langchain_core.messages import HumanMessage
+
+from llmapp.frames import REFUSAL, frame_question, frame_source, mark_for
+from llmapp.models.extractive import ExtractiveChatModel
+from llmapp.retrieval.minilm import MiniLMEmbedder
+
+PARAGRAPHS = 5
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question with its prompt's paragraphs."""
+
+    kind: str
+    question: str
+    answers: list[str]
+    paragraphs: list[dict[str, str]]
+
+
+def read(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.open(encoding="utf-8")]
+
+
+def held_out(folder: Path, questions: int, embedder: MiniLMEmbedder) -> list[Item]:
+    """A sample of questions on articles that the weights were not fitted on."""
+    corpus, asked = read(folder / "corpus.jsonl"), read(folder / "queries.jsonl")
+    facts = {row["_id"]: row for row in read(folder / "answers.jsonl")}
+    pick = random.Random(7)  # noqa: S311  the split of the fit; not a secret
+    titles = sorted({paragraph["title"] for paragraph in corpus})
+    pick.shuffle(titles)
+    unseen = set(titles[len(titles) // 2 :])
+    place = {paragraph["_id"]: position for position, paragraph in enumerate(corpus)}
+    asked = [row for row in asked if corpus[place[facts[row["_id"]]["corpus_id"]]]["title"] in unseen]
+    pool = [position for position, paragraph in enumerate(corpus) if paragraph["title"] in unseen]
+    vectors = embedder.embed_documents([cut(corpus[at]["title"] + "\n" + corpus[at]["text"], embedder) for at in pool])
+    items = []
+    for row in pick.sample(asked, questions):
+        fact = facts[row["_id"]]
+        right = place[fact["corpus_id"]]
+        near = [pool[at] for at in np.argsort(-(vectors @ embedder.embed_query(row["text"]))) if pool[at] != right]
+        kind = "adversarial" if fact["is_impossible"] else "answerable"
+        items.append(item(kind, row["text"], fact["answers"], [right, *near[: PARAGRAPHS - 1]], corpus, pick))
+        elsewhere = item("answer elsewhere", row["text"], fact["answers"], near[:PARAGRAPHS], corpus, pick)
+        if not any(holds(paragraph["text"], fact["answers"]) for paragraph in elsewhere.paragraphs):
+            items.append(elsewhere)
+    return items
+
+
+def item(kind: str, question: str, answers: list[str], at: list[int], corpus: Sequence[dict], pick: random.Random) -> Item:  # noqa: PLR0917
+    order = pick.sample(at, len(at))
+    return Item(kind, question, answers, [corpus[position] for position in order])
+
+
+def cut(text: str, embedder: MiniLMEmbedder) -> str:
+    offsets = embedder.tokenizer.offsets(text)
+    room = embedder.max_tokens - embedder.tokenizer.special_tokens
+    return text if len(offsets) <= room else text[: offsets[room - 1][1]]
+
+
+def holds(text: str, answers: list[str]) -> bool:
+    plain = " ".join(text.lower().split())
+    return any(" ".join(answer.lower().split()) in plain for answer in answers)
+
+
+def prompt(asked: Item) -> list[HumanMessage]:
+    mark = mark_for([asked.question, *(paragraph["text"] for paragraph in asked.paragraphs)])
+    frames = [
+        frame_source(paragraph["text"], mark=mark, number=number, title=paragraph["title"], place="")
+        for number, paragraph in enumerate(asked.paragraphs, start=1)
+    ]
+    return [HumanMessage("\n\n".join([*frames, frame_question(asked.question, mark=mark)]))]
+
+
+def row(name: str, items: Sequence[Item], answer: Callable[[Item], str]) -> None:
+    asked: Counter[str] = Counter()
+    right: Counter[str] = Counter()
+    answered, seconds = 0, []
+    for one in items:
+        start = time.perf_counter()
+        text = answer(one)
+        seconds.append(time.perf_counter() - start)
+        asked[one.kind] += 1
+        if one.kind == "answerable":
+            answered += text != REFUSAL
+            right[one.kind] += holds(re.sub(r" \[\d+\]", "", text), one.answers)
+        else:
+            right[one.kind] += text == REFUSAL
+    share = {kind: right[kind] / asked[kind] for kind in asked}
+    print(
+        f"| {name} | {answered / asked['answerable']:.2f} | {share['answerable']:.2f} | {right['answerable'] / max(1, answered):.2f} "
+        f"| {share['answer elsewhere']:.2f} | {share['adversarial']:.2f} | {1e3 * float(np.median(seconds)):.0f} |"
+    )
+
+
+def main() -> None:
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("LLMAPP_DATA", ROOT.parent / "shared" / "data"))
+    questions = int(sys.argv[2]) if len(sys.argv) > 2 else 150
+    if not (folder / "squad" / "beir-v2.0").is_dir():
+        print("skipped: no SQuAD data; give its folder or set LLMAPP_DATA")
+        return
+    embedder = MiniLMEmbedder()
+    items = held_out(folder / "squad" / "beir-v2.0", questions, embedder)
+    print(f"extractive model, {len(items)} prompts: {dict(Counter(one.kind for one in items))}")
+    print("| model | answered | right | right of answered | refused: elsewhere | refused: adversarial | ms p50 |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name, model in (
+        ("words and meaning", ExtractiveChatModel(embedder=embedder)),
+        ("words only", ExtractiveChatModel()),
+    ):
+        row(name, items, lambda one, model=model: str(model.invoke(prompt(one)).content))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""The command line as a user meets it: real processes where it matters, the runner elsewhere."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from llmapp.cli import errors as cli_errors
+from llmapp.cli.main import app
+from llmapp.errors import LLMAppError
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples/01_ask_your_files"
+ANSWER_KEYS = {"answer", "citations", "model", "usage", "cost_usd", "prompt", "timings_s"}
+CITATION_KEYS = {"number", "uri", "title", "page", "start_char", "end_char", "quote"}
+HIT_KEYS = {"rank", "score", "uri", "document_id", "chunk_id", "start_char", "end_char", "page", "text"}
+ERROR_KEYS = {"code", "message", "hint", "retryable"}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "app"
+    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns(".llmapp", "__pycache__"))
+    done = invoke("ingest", "--config", str(folder), "--json")
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+def invoke(*arguments, **options):
+    return CliRunner().invoke(app, list(arguments), **options)
+
+
+def read(*arguments):
+    done = invoke(*arguments, "--json")
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def test_an_answer_has_the_documented_shape(project):
+    answer = read("ask", "What is the deductible for natural hazards in Saxony?", "-c", str(project))
+    assert set(answer) == ANSWER_KEYS
+    assert set(answer["prompt"]) == {"budget_tokens", "used_tokens", "kept", "dropped"}
+    assert answer["citations"]
+    assert all(set(citation) == CITATION_KEYS for citation in answer["citations"])
+    assert answer["prompt"]["used_tokens"] <= answer["prompt"]["budget_tokens"]
+    assert answer["cost_usd"] == 0
+
+
+def test_hits_have_the_documented_shape(project):
+    hits = read("search", "water damage", "-k", "3", "-c", str(project))["hits"]
+    assert [hit["rank"] for hit in hits] == [1, 2, 3]
+    assert all(set(hit) == HIT_KEYS for hit in hits)
+
+
+def test_a_second_ingest_reports_everything_as_unchanged(project):
+    (report,) = read("ingest", "-c", str(project))["sources"]
+    assert report["unchanged"] == len(list((project / "documents").rglob("*.*")))
+    assert report["added"] == report["changed"] == report["embedded_texts"] == 0
+
+
+def test_status_says_what_there_is(project):
+    status = read("status", "-c", str(project))
+    assert status["documents"] == 22
+    assert status["pending"] == status["quarantined"] == 0
+    assert status["degraded"] is None
+
+
+def test_doctor_finds_nothing_broken(project):
+    checks = {check["name"]: check["outcome"] for check in read("doctor", "-c", str(project))["checks"]}
+    assert set(checks) == {"python", "sqlite", "settings", "disk", "catalog", "embedder", "model", "index"}
+    assert "failed" not in checks.values()
+
+
+def test_doctor_fails_where_a_setting_is_wrong(tmp_path):
+    (tmp_path / "llmapp.toml").write_text("modle = 'x'")
+    done = invoke("doctor", "-c", str(tmp_path))
+    assert done.exit_code == 1
+    assert "did you mean model?" in done.stdout
+
+
+def test_looking_at_the_index_does_not_change_it(project):
+    for _ in range(3):
+        assert read("index", "verify", "-c", str(project))["ok"]
+    assert read("index", "digest", "-c", str(project)) == read("index", "digest", "-c", str(project))
+
+
+@pytest.mark.parametrize("verb", [["ask", "What is the deductible for glass?"], ["search", "glass"], ["status"], ["ingest"]])
+def test_every_verb_prints_for_people_too(project, verb):
+    done = invoke(*verb, "-c", str(project))
+    assert done.exit_code == 0, done.output
+    assert len(done.stdout.splitlines()) > 3
+    assert "{" not in done.stdout
+
+
+def test_a_question_can_come_from_standard_input(project):
+    done = invoke("ask", "-", "-c", str(project), "--json", input="What is the deductible for glass?\n")
+    assert json.loads(done.stdout)["answer"]
+
+
+def test_an_empty_folder_is_no_error_and_says_so(tmp_path):
+    (tmp_path / "documents").mkdir()
+    done = invoke("ingest", str(tmp_path / "documents"), "-c", str(_toml(tmp_path)))
+    assert done.exit_code == 0
+    assert "no documents" in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "exit_code"),
+    [
+        (["ingest", "no/such/path"], "source_not_found", 4),
+        (["ingest"], "config_invalid", 3),
+        (["ask", ""], "prompt_failed", 9),
+        (["ask", "x" * 100_000], "question_too_long", 9),
+        (["search", " "], "prompt_failed", 9),
+    ],
+)
+def test_bad_input_is_one_line_with_a_hint_and_its_own_exit_code(tmp_path, arguments, code, exit_code):
+    config = str(_toml(tmp_path))
+    done = invoke(*arguments, "-c", config, "--json")
+    assert done.exit_code == exit_code
+    error = json.loads(done.stdout)["error"]
+    assert set(error) == ERROR_KEYS
+    assert error["code"] == code
+    plain = invoke(*arguments, "-c", config)
+    assert plain.exit_code == exit_code
+    assert plain.stderr.startswith("error: ")
+    assert "Traceback" not in plain.output
+    assert len(plain.stderr.strip().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "code"),
+    [("gpt-unknown", "unknown_model"), ("openai:gpt-4o", "model_auth_failed"), ("nobody:x", "unknown_model")],
+)
+def test_a_model_that_cannot_be_had_is_a_clear_error(tmp_path, model, code):
+    done = invoke("ask", "Anything?", "-c", str(_toml(tmp_path, f'model = "{model}"')), "--json")
+    assert json.loads(done.stdout)["error"]["code"] == code
+
+
+def test_a_missing_settings_file_is_a_clear_error(tmp_path):
+    done = invoke("status", "-c", str(tmp_path / "no.toml"))
+    assert done.exit_code == 3
+    assert "llmapp new NAME" in done.stderr
+
+
+def test_a_bug_is_one_line_too(project, monkeypatch):
+    monkeypatch.setattr("llmapp.bootstrap.App.status", lambda self: 1 / 0)
+    done = invoke("status", "-c", str(project))
+    assert done.exit_code == 1
+    assert "report it" in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_ctrl_c_has_the_exit_code_of_shells(project, monkeypatch):
+    def interrupt(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("llmapp.bootstrap.App.status", interrupt)
+    assert invoke("status", "-c", str(project)).exit_code == 130
+
+
+def test_exit_codes_are_unique_and_clear_of_those_of_the_shell():
+    codes = list(cli_errors.EXIT_CODES.values())
+    assert len(codes) == len(set(codes))
+    assert all(3 <= code < 64 for code in codes)
+    assert cli_errors.exit_code(LLMAppError("x")) == 1
+
+
+def test_every_verb_has_help():
+    for verb in ([], ["new"], ["ingest"], ["ask"], ["search"], ["status"], ["doctor"], ["serve"], ["index"], ["index", "verify"]):
+        done = invoke(*verb, "--help")
+        assert done.exit_code == 0
+        assert "Usage" in done.stdout
+
+
+def test_the_version_is_that_of_the_package():
+    from importlib.metadata import version
+
+    assert invoke("--version").stdout.strip() == f"llmapp {version('llmapp')}"
+
+
+def test_new_lays_down_an_application_that_runs_at_once(tmp_path):
+    done = invoke("new", "my-app", "--in", str(tmp_path))
+    assert done.exit_code == 0, done.output
+    made = tmp_path / "my-app"
+    assert (made / ".gitignore").is_file()
+    assert not [path for path in made.rglob("*") if path.is_file() and "__NAME__" in path.read_text(errors="ignore")]
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    ran = subprocess.run(tests, cwd=made, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert read("ingest", "-c", str(made))["sources"][0]["added"] > 0
+    assert read("ask", "How many days of leave do I have?", "-c", str(made))["citations"]
+
+
+@pytest.mark.parametrize("name", ["../outside", "1st", "a b", ""])
+def test_a_name_that_cannot_be_a_project_is_refused(tmp_path, name):
+    assert invoke("new", name, "--in", str(tmp_path)).exit_code == 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_new_does_not_write_over_what_is_there(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/file").write_text("precious")
+    assert invoke("new", "mine", "--in", str(tmp_path)).exit_code == 3
+    assert (tmp_path / "mine/file").read_text() == "precious"
+
+
+def _toml(folder, text=""):
+    (folder / "llmapp.toml").write_text(text)
+    return folder

@@ -1,0 +1,445 @@
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from pydantic import BaseModel
+
+from llmapp.catalog.catalog import Catalog
+from llmapp.connector import Checkpoint, ConnectorError, Delete, Document, Failure, Upsert
+from llmapp.errors import BudgetExceededError, EmbedderError, EmbedderMismatchError, ParserCrashedError
+from llmapp.ingestion.chunking import StructureChunker
+from llmapp.ingestion.ingestor import Ingestor
+from llmapp.ingestion.parsing import ProcessParser
+from llmapp.testing.fakes import HashEmbedder
+from llmapp.types import PUBLIC, Principal
+from llmapp_connectors.files import Files
+
+LOCAL = Principal("local")
+ACL = (PUBLIC,)
+
+
+class Script(BaseModel, frozen=True):
+    """Yields what it was given; an exception among the changes is raised."""
+
+    changes: tuple
+    cursors: list = []
+
+    def read(self, cursor) -> Iterator:
+        self.cursors.append(cursor)
+        for change in self.changes:
+            if isinstance(change, BaseException):
+                raise change
+            yield change
+
+
+class Snapshot(Script, frozen=True):
+    snapshot: ClassVar[bool] = True
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "folder"
+    made.mkdir()
+    return made
+
+
+def document(name, text="some words", **fields):
+    return Document(id=name, uri=f"notes/{name}.txt", text=text, **fields)
+
+
+def upserts(*documents):
+    return tuple(Upsert(each) for each in documents)
+
+
+def run(ingestor, *changes, kind=Script, acl=ACL):
+    return ingestor.run("notes", kind(changes=changes), default_acl=acl)
+
+
+def texts(catalog, principal=LOCAL):
+    return {name: catalog.text("notes", name, principal=principal) for name in catalog.document_ids("notes")}
+
+
+# ---- what changes, and what does not
+
+
+def test_files_become_documents_with_chunks(ingestor, catalog, folder):
+    (folder / "a.md").write_text("# Claims\n\nReport water damage within 72 hours.")
+    report = ingestor.run("docs", Files(path=folder), default_acl=ACL)
+    assert (report.added, report.chunks, report.embedded_texts, report.status) == (1, 1, 1, "completed")
+    (found, _), *_ = catalog.match('"water"', principal=LOCAL, top_k=5)
+    chunk = catalog.chunks([found], principal=LOCAL)[found]
+    assert (chunk.title, chunk.heading, chunk.page) == ("Claims", "Claims", None)
+    assert catalog.text("docs", "a.md", principal=LOCAL)[chunk.start_char : chunk.end_char] == chunk.text
+    assert report.embedded_tokens == 2 + len(
+        ["Claims", "#", "Claims", "Report", "water", "damage", "within", "72", "hours", "."]
+    )
+
+
+def test_an_unchanged_or_touched_file_is_neither_parsed_nor_embedded(ingestor, catalog, embedder, folder, monkeypatch):
+    (folder / "a.txt").write_text("words")
+    ingestor.run("docs", Files(path=folder), default_acl=ACL)
+    os.utime(folder / "a.txt", (1, 1))
+    monkeypatch.setattr(ProcessParser, "parse", lambda *_, **__: pytest.fail("parsed again"))
+    before, digest = list(embedder.embedded), catalog.digest()
+    report = ingestor.run("docs", Files(path=folder), default_acl=ACL)
+    assert (report.unchanged, report.added, report.changed, report.embedded_texts) == (1, 0, 0, 0)
+    assert embedder.embedded == before
+    assert catalog.digest() == digest
+
+
+def test_content_is_not_read_when_the_revision_is_the_stored_one(ingestor):
+    first = Document(id="a", uri="a.txt", content=lambda: b"words", revision="1")
+    run(ingestor, Upsert(first), Checkpoint(1))
+    again = replace(first, content=lambda: pytest.fail("read again"))
+    assert run(ingestor, Upsert(again), Checkpoint(1)).unchanged == 1
+
+
+def test_a_new_revision_of_the_same_content_is_only_noted(ingestor, catalog, embedder):
+    run(ingestor, Upsert(document("a", revision="1")))
+    before = list(embedder.embedded)
+    assert run(ingestor, Upsert(document("a", revision="2"))).unchanged == 1
+    assert embedder.embedded == before
+    assert catalog.stored("notes", "a").revision.startswith("2@")
+
+
+def test_a_changed_text_replaces_the_old_one(ingestor, catalog):
+    run(ingestor, *upserts(document("a", "old words"), document("b", "other words")))
+    report = run(ingestor, *upserts(document("a", "new words"), document("b", "other words")))
+    assert (report.changed, report.unchanged) == (1, 1)
+    assert texts(catalog) == {"a": "new words", "b": "other words"}
+    assert catalog.match('"old"', principal=LOCAL, top_k=5) == []
+
+
+def test_several_changed_documents_of_one_batch_keep_their_vectors(ingestor, catalog):
+    names = [f"d{n}" for n in range(5)]
+    run(ingestor, *upserts(*(document(name, f"old {name}") for name in names)))
+    assert run(ingestor, *upserts(*(document(name, f"new {name}") for name in names))).changed == 5
+    table = catalog.live_vectors()
+    assert len(table.chunk_ids) == 5
+    assert np.allclose(np.linalg.norm(table.vectors, axis=1), 1)
+
+
+def test_documents_that_swap_their_texts_keep_their_vectors(ingestor, catalog):
+    run(ingestor, *upserts(document("a", "one", title="t"), document("b", "two", title="t")))
+    report = run(ingestor, *upserts(document("a", "two", title="t"), document("b", "one", title="t")))
+    assert (report.changed, report.embedded_texts) == (2, 0)
+    assert len(catalog.live_vectors().chunk_ids) == 2
+
+
+@pytest.mark.parametrize(
+    "facts", [{"title": "Other"}, {"metadata": {"year": 2024}}, {"acl": ("user:ann",)}, {"uri": "elsewhere/a.txt"}]
+)
+def test_a_changed_fact_is_seen_though_the_revision_is_the_same(ingestor, facts):
+    first = document("a", revision="1")
+    run(ingestor, Upsert(first))
+    assert run(ingestor, Upsert(replace(first, **facts))).changed == 1
+
+
+def test_a_changed_access_setting_of_the_source_is_seen(ingestor, catalog):
+    run(ingestor, Upsert(document("a", revision="1")))
+    assert run(ingestor, Upsert(document("a", revision="1")), acl=("group:staff",)).changed == 1
+    assert texts(catalog) == {"a": None}
+    assert texts(catalog, Principal("bo", ("staff",))) == {"a": "some words"}
+
+
+def test_an_empty_access_list_is_for_nobody(ingestor, catalog):
+    run(ingestor, Upsert(document("a", acl=())))
+    assert texts(catalog) == {"a": None}
+
+
+def test_another_chunk_size_is_seen_and_only_new_texts_are_embedded(ingestor, catalog, parser, embedder):
+    documents = upserts(
+        document("a", "".join(f"This is {n}. " for n in range(20)), revision="1"), document("b", "short", revision="1")
+    )
+    run(ingestor, *documents)
+    other = Ingestor(catalog, parser, StructureChunker(embedder.tokenizer, 10), embedder)
+    report = run(other, *documents)
+    assert report.changed == 2
+    assert report.embedded_texts == report.chunks - 1
+
+
+def test_equal_texts_are_embedded_once(ingestor, embedder):
+    report = run(ingestor, *upserts(*(document(str(n), "the same", title="t") for n in range(20))))
+    assert (report.chunks, report.embedded_texts, len(embedder.embedded)) == (20, 1, 1)
+
+
+def test_another_embedder_is_refused(ingestor, catalog, parser, chunker):
+    run(ingestor, Upsert(document("a")))
+    with pytest.raises(EmbedderMismatchError):
+        run(Ingestor(catalog, parser, chunker, HashEmbedder(dim=32)), Upsert(document("a")))
+
+
+def test_the_last_word_on_a_document_wins(ingestor, catalog):
+    run(ingestor, Upsert(document("a", "kept", revision="1")))
+    run(ingestor, Upsert(document("a", "between", revision="2")), Upsert(document("a", "kept", revision="3")))
+    assert texts(catalog) == {"a": "kept"}
+    run(ingestor, Upsert(document("a", "back", revision="4")), Delete("a"))
+    assert texts(catalog) == {}
+
+
+def test_the_same_documents_give_the_same_digest_in_any_order_and_batch_size(tmp_path, parser, chunker):
+    documents = [document(f"d{n}", f"text number {n}. " * (n * 9)) for n in range(1, 12)]
+    digests = set()
+    for batch_chunks, order in ((1, documents), (3, documents[::-1]), (1000, sorted(documents, key=lambda d: d.text[::-1]))):
+        catalog = Catalog(tmp_path / f"{batch_chunks}.db")
+        run(Ingestor(catalog, parser, chunker, HashEmbedder(), batch_chunks=batch_chunks), *upserts(*order))
+        digests.add(catalog.digest())
+        catalog.close()
+    assert len(digests) == 1
+
+
+def test_windows_line_ends_become_newlines(ingestor, catalog):
+    run(ingestor, Upsert(document("a", "one\r\ntwo")))
+    assert texts(catalog) == {"a": "one\ntwo"}
+
+
+def test_a_document_without_title_is_named_after_its_uri(ingestor, catalog):
+    run(ingestor, Upsert(Document(id="7", uri="https://host/Claims%20guide.html?x=1#top", text="words")))
+    (chunk_id,) = catalog.chunk_ids()
+    assert catalog.chunks([chunk_id], principal=LOCAL)[chunk_id].title == "Claims%20guide"
+
+
+# ---- what disappears
+
+
+def test_what_a_snapshot_no_longer_mentions_is_deleted(ingestor, catalog):
+    run(ingestor, *upserts(document("a"), document("b")), kind=Snapshot)
+    report = run(ingestor, Upsert(document("a")), Checkpoint(None), kind=Snapshot)
+    assert (report.deleted, report.unchanged) == (1, 1)
+    assert set(texts(catalog)) == {"a"}
+
+
+def test_a_source_without_snapshot_deletes_only_what_it_says(ingestor, catalog):
+    run(ingestor, *upserts(document("a"), document("b"), document("c")))
+    assert run(ingestor, Delete("b"), Delete("unknown")).deleted == 1
+    assert set(texts(catalog)) == {"a", "c"}
+
+
+def test_a_failed_document_counts_as_mentioned(ingestor, catalog):
+    run(ingestor, *upserts(document("a"), document("b")), kind=Snapshot)
+    report = run(ingestor, Upsert(document("a")), Failure("b", "locked"), kind=Snapshot)
+    assert (report.deleted, report.quarantined) == (0, 1)
+    assert set(texts(catalog)) == {"a", "b"}
+
+
+def test_a_listing_that_fails_midway_deletes_nothing(ingestor, catalog):
+    run(ingestor, *upserts(document("a"), document("b")), kind=Snapshot)
+    with pytest.raises(ConnectorError):
+        run(ingestor, Upsert(document("a")), ConnectorError("unreachable"), kind=Snapshot)
+    assert set(texts(catalog)) == {"a", "b"}
+
+
+def test_an_empty_listing_deletes_nothing_and_says_so(ingestor, catalog):
+    run(ingestor, Upsert(document("a")), kind=Snapshot)
+    report = run(ingestor, Checkpoint(None), kind=Snapshot)
+    assert (report.deleted, report.kept_because_empty) == (0, True)
+    assert set(texts(catalog)) == {"a"}
+
+
+def test_a_deleted_file_is_deleted(ingestor, catalog, folder):
+    for name in ("a.txt", "b.txt"):
+        (folder / name).write_text(f"words of {name}")
+    ingestor.run("docs", Files(path=folder), default_acl=ACL)
+    (folder / "a.txt").unlink()
+    assert ingestor.run("docs", Files(path=folder), default_acl=ACL).deleted == 1
+    assert catalog.document_ids("docs") == {"b.txt"}
+
+
+def test_other_sources_are_left_alone(ingestor, catalog):
+    ingestor.run("other", Snapshot(changes=upserts(document("x"))), default_acl=ACL)
+    run(ingestor, Upsert(document("a")), kind=Snapshot)
+    assert catalog.document_ids("other") == {"x"}
+
+
+# ---- what fails
+
+
+def unreadable():
+    raise OSError("disk on fire")
+
+
+@pytest.mark.parametrize(
+    ("bad", "stage", "code"),
+    [
+        (Document(id="bad", uri="bad.txt", content=unreadable), "read", "unexpected"),
+        (Document(id="bad", uri="bad.txt"), "read", "source_failed"),
+        (Document(id="bad", uri="bad.txt", text="x", content=lambda: b"x"), "read", "source_failed"),
+        (Document(id="bad", uri="bad.txt", text="lone \ud800"), "read", "unexpected"),
+        (Document(id="bad", uri="bad.txt", text=" \n"), "parse", "parse_failed"),
+        (Document(id="bad", uri="bad.txt", text="nul \0"), "parse", "parse_failed"),
+        (Document(id="bad", uri="bad.pdf", content=lambda: b"%PDF-1.4"), "parse", "parse_failed"),
+        (Document(id="bad", uri="bad.png", content=lambda: b"\x89PNG\r\n\x1a\n"), "parse", "unsupported_media_type"),
+    ],
+)
+def test_a_bad_document_is_set_aside_with_its_reason_and_the_run_goes_on(ingestor, catalog, bad, stage, code):
+    report = run(ingestor, *upserts(document("a"), bad, document("b")), Checkpoint(1))
+    assert (report.added, report.quarantined, report.status) == (2, 1, "completed_with_failures")
+    (record,) = catalog.quarantined("notes")
+    assert (record.document_id, record.stage, record.code) == ("bad", stage, code)
+    assert record.reason
+    assert "\n" not in record.reason
+
+
+def test_a_crash_of_the_parser_is_set_aside(catalog, chunker, embedder, parser):
+    class Crashing:
+        version = "crashing"
+
+        def parse(self, content, *, media_type, name):
+            raise ParserCrashedError("ended with signal 9")
+
+    run(Ingestor(catalog, Crashing(), chunker, embedder), Upsert(Document(id="a", uri="a.txt", content=lambda: b"x")))
+    assert [record.code for record in catalog.quarantined()] == ["parser_crashed"]
+
+
+def test_a_document_that_the_embedder_cannot_take_fails_alone(catalog, parser, chunker):
+    class Picky(HashEmbedder):
+        def embed_documents(self, texts):
+            vectors = super().embed_documents(texts)
+            vectors[[n for n, text in enumerate(texts) if "poison" in text]] = np.nan
+            return vectors
+
+    ingestor = Ingestor(catalog, parser, chunker, Picky(), batch_chunks=100)
+    report = run(ingestor, *upserts(document("a", "good"), document("b", "poison"), document("c", "fine")))
+    assert (report.added, report.quarantined) == (2, 1)
+    assert [(record.document_id, record.stage) for record in catalog.quarantined()] == [("b", "embed")]
+
+
+def test_a_document_that_recovers_leaves_quarantine(ingestor, catalog):
+    run(ingestor, Upsert(document("a", " ")))
+    run(ingestor, Upsert(document("a", "words")))
+    assert catalog.quarantined() == []
+
+
+def test_a_document_that_fails_and_goes_back_to_its_old_revision_leaves_quarantine(ingestor, catalog):
+    run(ingestor, Upsert(document("a", "words", revision="1")))
+    run(ingestor, Upsert(document("a", " ", revision="2")))
+    assert len(catalog.quarantined()) == 1
+    assert run(ingestor, Upsert(document("a", "words", revision="1"))).unchanged == 1
+    assert catalog.quarantined() == []
+
+
+def test_a_failed_document_that_is_gone_from_a_snapshot_leaves_quarantine(ingestor, catalog):
+    run(ingestor, *upserts(document("a"), document("b", " ")), kind=Snapshot)
+    run(ingestor, Upsert(document("a")), kind=Snapshot)
+    assert catalog.quarantined() == []
+
+
+def test_a_document_that_now_fails_keeps_its_last_good_version(ingestor, catalog):
+    run(ingestor, Upsert(document("a", "good")))
+    run(ingestor, Upsert(document("a", " ")))
+    assert texts(catalog) == {"a": "good"}
+
+
+def test_a_document_that_now_fails_is_withdrawn_when_its_access_list_has_changed(ingestor, catalog):
+    run(ingestor, Upsert(document("a", "good")))
+    run(ingestor, Upsert(document("a", " ", acl=("user:ann",))))
+    assert texts(catalog) == {}
+    assert len(catalog.quarantined()) == 1
+
+
+def test_a_failure_of_the_connector_is_set_aside_with_its_words(ingestor, catalog):
+    run(ingestor, Failure("a", "permission\ndenied", uri="notes/a.txt"))
+    (record,) = catalog.quarantined()
+    assert (record.uri, record.stage, record.reason) == ("notes/a.txt", "read", "permission denied")
+
+
+# ---- where it stops, and where it goes on
+
+
+def test_changes_are_committed_before_their_checkpoint(ingestor, catalog):
+    with pytest.raises(ConnectorError):
+        run(ingestor, Upsert(document("a")), Checkpoint("page 1"), Upsert(document("b")), ConnectorError("down"))
+    assert set(texts(catalog)) == {"a"}
+    resumed = Script(changes=(Upsert(document("b")), Checkpoint("page 2")))
+    ingestor.run("notes", resumed, default_acl=ACL)
+    assert resumed.cursors == ["page 1"]
+    assert set(texts(catalog)) == {"a", "b"}
+
+
+def test_a_source_is_read_from_the_start_when_a_setting_has_changed_and_the_vanished_is_seen(ingestor, catalog):
+    run(ingestor, *upserts(document("a"), document("b")), Checkpoint(5))
+    again = Script(changes=(Upsert(document("a")), Checkpoint(6)))
+    report = ingestor.run("notes", again, default_acl=("group:staff",))
+    assert again.cursors == [None]
+    assert (report.changed, report.deleted) == (1, 1)
+
+
+@pytest.mark.parametrize("error", [ConnectorError("down"), KeyError("page"), KeyboardInterrupt()])
+def test_a_run_that_stops_is_recorded_as_failed(ingestor, catalog, error):
+    with pytest.raises((ConnectorError, KeyboardInterrupt)):
+        run(ingestor, Upsert(document("a")), Checkpoint(1), error)
+    (record,) = catalog.runs()
+    assert (record.status, record.counts["added"]) == ("failed", 1)
+    assert record.ended_at
+
+
+@pytest.mark.parametrize(
+    "error",
+    [EmbedderError("gone"), BudgetExceededError(scope="day", limit_usd=1, committed_usd=1, requested_usd=1)],
+)
+def test_an_error_of_the_embedder_or_of_money_stops_the_run_and_keeps_what_is_committed(catalog, parser, chunker, error):
+    class Failing(HashEmbedder):
+        def embed_documents(self, texts):
+            if any("expensive" in text for text in texts):
+                raise error
+            return super().embed_documents(texts)
+
+    ingestor = Ingestor(catalog, parser, chunker, Failing(), batch_chunks=1)
+    with pytest.raises(type(error)):
+        run(ingestor, *upserts(document("a"), document("b", "expensive"), document("c")), Checkpoint(1))
+    assert set(texts(catalog)) == {"a"}
+    assert catalog.quarantined() == []
+    assert catalog.cursor("notes") is None
+    assert catalog.runs()[0].status == "failed"
+
+
+def test_a_completed_run_is_recorded_with_its_counts(ingestor, catalog):
+    report = run(ingestor, *upserts(document("a"), document("b", " ")))
+    (record,) = catalog.runs()
+    assert (record.status, record.counts["added"], record.counts["quarantined"]) == ("completed_with_failures", 1, 1)
+    assert report.seconds >= 0
+
+
+def test_progress_hears_of_every_document_and_of_the_end(ingestor):
+    heard = []
+
+    class Recorder:
+        def start(self, total):
+            heard.append(("start", total))
+
+        def advance(self, label):
+            heard.append(label)
+
+        def close(self):
+            heard.append("close")
+
+    changes = (Upsert(document("a")), Failure("b", "x"), Checkpoint(1), KeyError("x"))
+    with pytest.raises(ConnectorError, match="KeyError"):
+        ingestor.run("notes", Script(changes=changes), default_acl=ACL, progress=Recorder())
+    assert heard == [("start", None), "notes/a.txt", "b", "close"]
+
+
+# ---- real files, hostile ones among them
+
+
+@pytest.mark.data
+def test_every_file_of_the_parse_corpus_is_indexed_or_set_aside_with_a_reason(catalog, ingestor, folder, data_dir):
+    root = data_dir / "parse-corpus"
+    rows = [json.loads(line) for line in (root / "manifest.jsonl").read_text().splitlines()]
+    hostile = [row for row in rows if row["class"] in {"hostile", "corrupt", "encrypted", "empty"}]
+    chosen = (hostile + [row for row in rows if row["class"] not in {"clean", "large"} and row not in hostile] + rows)[:50]
+    for row in chosen:
+        (folder / row["path"].replace("/", "__")).write_bytes((root / row["path"]).read_bytes())
+    names = {file.name for file in folder.iterdir()}
+    report = ingestor.run("corpus", Files(path=folder), default_acl=ACL)
+    indexed = catalog.document_ids("corpus")
+    aside = {record.document_id: record.reason for record in catalog.quarantined("corpus")}
+    assert indexed | set(aside) == names
+    assert not indexed & set(aside)
+    assert all(aside.values())
+    assert report.added == len(indexed) >= 25
+    assert report.quarantined == len(aside) >= 10

@@ -1,0 +1,81 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmapp.frames import FramedSource
+from llmapp.models.passages import passages_of
+
+HANDBOOK = """# Home policy 2025
+
+Dr. Smith of the U.S. office wrote it. The deductible is $500. It rose by 3.5 percent!
+
+## Covered
+The following are covered:
+
+- Water damage: up to $10,000. Report it in 72 hours.
+- Fire
+  and smoke
+
+| Peril | Deductible |
+|-------|-----------:|
+| Water | $500 |
+| Fire  | $250 |
+
+Row 1:
+  policy: home
+  deductible: 500
+Row 2:
+  policy: car
+  deductible: 300
+Phone: 555-0134
+Email: claims@example.org
+"""
+
+
+def cut(text, title="Handbook", place="page 1"):
+    return passages_of(FramedSource(3, title, place, text), position=0)
+
+
+def test_sentences_items_rows_and_records_are_passages():
+    assert [passage.text for passage in cut(HANDBOOK)] == [
+        "Dr. Smith of the U.S. office wrote it.",
+        "The deductible is $500.",
+        "It rose by 3.5 percent!",
+        "Water damage: up to $10,000.",
+        "Report it in 72 hours.",
+        "Fire\n  and smoke",
+        "| Water | $500 |",
+        "| Fire  | $250 |",
+        "Row 1:\n  policy: home\n  deductible: 500",
+        "Row 2:\n  policy: car\n  deductible: 300",
+        "Phone: 555-0134",
+        "Email: claims@example.org",
+    ]
+
+
+def test_headings_table_heads_and_introductions_are_context():
+    contexts = {passage.text: passage.context for passage in cut(HANDBOOK)}
+    assert contexts["The deductible is $500."] == "Handbook page 1 Home policy 2025"
+    assert contexts["Report it in 72 hours."].endswith("Covered The following are covered:")
+    assert contexts["| Fire  | $250 |"].endswith("Covered | Peril | Deductible |")
+
+
+def test_lines_without_punctuation_are_cut_when_they_grow_long():
+    table = "\n".join(f"revenue of segment {n} was {n * 7} thousand" for n in range(40))
+    assert len(cut(table)) == 40
+
+
+def test_sentences_end_in_chinese_and_japanese_too():
+    assert [passage.text for passage in cut("水害は対象です。火災も対象です。")] == ["水害は対象です。", "火災も対象です。"]
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "---", "# Only a heading", "| a | b |\n|---|---|", "***"])
+def test_what_says_nothing_is_no_passage(text):
+    assert cut(text) == []
+
+
+@given(st.text(alphabet=st.sampled_from(list("ab .\n|-#:1*A?!\t「。é")), max_size=200))
+def test_every_passage_stands_in_the_text_word_for_word(text):
+    for passage in cut(text):
+        assert passage.text in text
+        assert passage.number == 3
