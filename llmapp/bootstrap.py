@@ -418,7 +418,11 @@ class App:
         """The source of the settings, or the path of an earlier run, that holds `path`; else a new one."""
         for given in self.settings.sources:
             root = given.settings.get("path")
-            if given.connector == "files" and isinstance(root, str) and path.is_relative_to((self.settings.root / root).resolve()):
+            if (
+                given.connector == "files"
+                and isinstance(root, str)
+                and path.is_relative_to((self.settings.root / root).resolve())
+            ):
                 return Source(given.name, self._connector(given.connector, dict(given.settings)), given.acl)
         around = (Path(name) for name in self.catalog.sources() if path.is_relative_to(name))
         root_path = min(around, key=lambda folder: len(folder.parts), default=path)

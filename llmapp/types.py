@@ -232,6 +232,8 @@ class ParsedDocument:
     """Offset of the first character of each page; empty where there are no pages."""
     parser: str = ""
     """Name and version of the parser; part of the content hash."""
+    has_headings: bool = True
+    """Whether lines may be Markdown headings; False for plain text, where ``# `` may begin a comment."""
 
 
 @dataclass(frozen=True, slots=True)

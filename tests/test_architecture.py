@@ -30,7 +30,9 @@ def test_the_layer_table_is_that_of_the_contract():
 
 def test_every_module_stands_in_the_layers():
     named = {name for layer in contract() for name in layer.split(" | ")}
-    found = {path.stem if path.is_file() else path.name for path in (ROOT / "llmapp").iterdir() if not path.name.startswith("_")}
+    found = {
+        path.stem if path.is_file() else path.name for path in (ROOT / "llmapp").iterdir() if not path.name.startswith("_")
+    }
     assert found - {"py", "py.typed", "templates"} == named
 
 
@@ -50,7 +52,9 @@ def test_no_module_has_a_name_that_says_nothing():
     assert not [path for path in MODULES if path.stem in forbidden or path.parent.name in forbidden]
 
 
-@pytest.mark.parametrize("code", ["import llmapp", "from llmapp.cli.main import app; app(['--help'], standalone_mode=False)"])
+@pytest.mark.parametrize(
+    "code", ["import llmapp", "from llmapp.cli.main import app; app(['--help'], standalone_mode=False)"]
+)
 def test_nothing_heavy_is_imported_at_the_door(code):
     script = f"import sys\n{code}\nprint([name for name in {HEAVY!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -105,7 +105,10 @@ def test_without_sources_there_is_nothing_to_ingest(tmp_path):
 
 def test_a_second_ingest_at_the_same_time_is_refused(build, tmp_path):
     app = build()
-    with FileLock(tmp_path / ".llmapp/ingest.lock", purpose="ingestion"), pytest.raises(LockedError, match="ingestion is held"):
+    with (
+        FileLock(tmp_path / ".llmapp/ingest.lock", purpose="ingestion"),
+        pytest.raises(LockedError, match="ingestion is held"),
+    ):
         app.ingest()
 
 

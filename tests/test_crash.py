@@ -92,7 +92,9 @@ def test_a_damaged_index_is_noticed_and_rebuilt_without_embedding(tmp_path, unin
     folder = tmp_path / "app"
     shutil.copytree(whole, folder)
     damage(folder / ".llmapp/chroma")
-    done = subprocess.run([sys.executable, "-m", "llmapp.cli", "index", "verify"], cwd=folder, capture_output=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "llmapp.cli", "index", "verify"], cwd=folder, capture_output=True, check=False
+    )
     assert done.returncode == 1
     assert answers(folder) == answers(whole)
     rebuilt = json.loads(llmapp(folder, "index", "rebuild", "--json"))

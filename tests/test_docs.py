@@ -66,7 +66,18 @@ def test_the_tree_in_the_docstring_names_every_error():
 
 def test_every_verb_is_in_the_readme():
     text = read("README.md")
-    for verb in ("new", "ingest", "ask", "search", "status", "doctor", "index verify", "index rebuild", "index digest", "serve"):
+    for verb in (
+        "new",
+        "ingest",
+        "ask",
+        "search",
+        "status",
+        "doctor",
+        "index verify",
+        "index rebuild",
+        "index digest",
+        "serve",
+    ):
         assert f"llmapp {verb}" in text
 
 
@@ -89,7 +100,9 @@ def test_the_readme_program_runs_and_cites(tmp_path):
 
     shutil.copytree(ROOT / "examples/01_ask_your_files", tmp_path / "examples/01_ask_your_files")
     shutil.rmtree(tmp_path / "examples/01_ask_your_files/.llmapp", ignore_errors=True)
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "[1]" in done.stdout
 

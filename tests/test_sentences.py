@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +21,10 @@ def units(text):
         ("1. First step.\n2. Second step.", ["1. First step.", "2. Second step."]),
         ("| a | b |\n|---|---|\n| 1 | 2 |", ["| a | b |", "|---|---|", "| 1 | 2 |"]),
         ("# Heading\nText below.", ["# Heading", "Text below."]),
-        ("Row 1:\n  policy: home\n  deductible: 500\n\nRow 2:\n  policy: auto", ["Row 1:\n  policy: home\n  deductible: 500", "Row 2:\n  policy: auto"]),
+        (
+            "Row 1:\n  policy: home\n  deductible: 500\n\nRow 2:\n  policy: auto",
+            ["Row 1:\n  policy: home\n  deductible: 500", "Row 2:\n  policy: auto"],
+        ),
         ("中文句子。第二句！", ["中文句子。", "第二句！"]),
         ("  \n \n", []),
     ],
@@ -31,7 +36,7 @@ def test_a_unit_is_what_a_person_would_quote(text, expected):
 @given(st.text(alphabet=st.sampled_from("ab .!?\n-|#1。\t\u00a0é"), max_size=200))
 def test_units_are_in_order_and_cover_all_that_is_not_blank(text):
     spans = unit_spans(text)
-    assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
     covered = "".join(text[start:end] for start, end in spans)
     assert "".join(covered.split()) == "".join(text.split())
     assert all(text[start:end].strip() == text[start:end] != "" for start, end in spans)

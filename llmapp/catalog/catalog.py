@@ -91,7 +91,8 @@ class Catalog(SyncState, LiveChunks):
                     "INSERT OR IGNORE INTO embeddings (key, vector) VALUES (:key, :vector)",
                     {"key": key, "vector": vector.astype("<f4").tobytes()},
                 )
-            if any([_put(connection, record) for record in records]):
+            replaced = [_put(connection, record) for record in records]
+            if any(replaced):
                 # Only now: a later document of the batch may need what an earlier one has let go.
                 _drop_unused_embeddings(connection)
             _advance(connection)

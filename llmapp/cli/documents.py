@@ -12,7 +12,9 @@ from llmapp.cli.options import AsJson, Config, opened, print_json
 
 
 def ingest(
-    paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders; none syncs the sources of llmapp.toml.")] = None,
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Files or folders; none syncs the sources of llmapp.toml.")
+    ] = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:

@@ -19,7 +19,9 @@ def verify(config: Config = None, as_json: AsJson = False) -> None:
         if as_json:
             print_json(asdict(check))
         else:
-            typer.echo("the index is whole" if check.ok else f"the index is not whole: {check.reason}\n  run llmapp index rebuild")
+            typer.echo(
+                "the index is whole" if check.ok else f"the index is not whole: {check.reason}\n  run llmapp index rebuild"
+            )
     if not check.ok:
         raise typer.Exit(1)
 

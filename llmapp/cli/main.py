@@ -27,7 +27,7 @@ app.command("serve")(serving.serve)
 app.add_typer(index.app, name="index")
 
 
-def _version(value: bool) -> None:
+def _print_version(value: bool) -> None:
     if value:
         typer.echo(f"llmapp {__version__}")
         raise typer.Exit
@@ -35,8 +35,8 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an unforeseen error.")] = False,
 ) -> None:

@@ -25,7 +25,9 @@ def print_answer(console: Console, answer: Answer, *, question: str | None = Non
     parts: list[Text] = [Text(answer.text)]
     parts.extend(_citation(citation) for citation in answer.citations)
     title = Text(question, style="bold") if question else None
-    console.print(Panel(Group(*parts), title=title, title_align="left", border_style="cyan", box=box.ROUNDED, padding=(0, 1)))
+    console.print(
+        Panel(Group(*parts), title=title, title_align="left", border_style="cyan", box=box.ROUNDED, padding=(0, 1))
+    )
     console.print(Text(f"  {footer(answer)}", style="dim"))
 
 

@@ -35,17 +35,18 @@ class Block:
     """Whether it is a code fence, which is cut at lines only."""
 
 
-def split_blocks(text: str, page_starts: Sequence[int] = ()) -> list[Block]:
+def split_blocks(text: str, page_starts: Sequence[int] = (), *, has_headings: bool = True) -> list[Block]:
     """Cut a text into blocks.
 
     Args:
         text: Text of the document.
-        page_starts: Offset of each page; when there are any, no line is taken for a Markdown heading.
+        page_starts: Offset of each page.
+        has_headings: Whether lines may be Markdown headings.
 
     Returns:
         Blocks in order, without overlap; only blank lines lie between them.
     """
-    reader = _Reader(has_headings=not page_starts)
+    reader = _Reader(has_headings=has_headings)
     for start, end, page in _lines(text, page_starts):
         reader.take(text[start:end], start, end, page)
     reader.flush()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from llmapp.protocols import Tokenizer
 
 _REVISION = 1  # raised when the same text gives other spans
-_SENTENCE_END = re.compile(r"[.!?…][\"')\]”’»]*(?=\s)|[。！？]+[」』”]?")  # noqa: RUF001 - as they occur
+_SENTENCE_END = re.compile(r"[.!?…][\"')\]”’»]*(?=\s)|[。！？]+[」』”]?")
 _MAX_CHARS_PER_TOKEN = 8
 """A chunk has at most this many characters for each token it may have: a tokenizer may see one unknown word in a megabyte."""
 
@@ -51,7 +51,7 @@ class StructureChunker:
     def chunk(self, document: ParsedDocument) -> list[ChunkSpan]:
         """Cut a document; see `llmapp.protocols.Chunker`."""
         cutter = _Cutter(document.text, self._tokenizer, self._max_tokens)
-        parts = cutter.pack(split_blocks(document.text, document.page_starts))
+        parts = cutter.pack(split_blocks(document.text, document.page_starts, has_headings=document.has_headings))
         return [ChunkSpan(start, end, part.heading) for part in parts for start, end in cutter.cut(part)]
 
 

@@ -94,6 +94,11 @@ _HTML = re.compile(
 _HEAD_BYTES = 4096
 
 
+def has_headings(media_type: str | None) -> bool:
+    """Whether the text of such a document may hold Markdown headings; None is text from a source, which may."""
+    return media_type not in {"text/plain", "text/csv", "text/tab-separated-values", "application/pdf"}
+
+
 def sniff(content: bytes, *, name: str, declared: str | None = None) -> str:
     """Find the media type of a document.
 

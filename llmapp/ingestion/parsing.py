@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from llmapp.errors import ParseError, ParserCrashedError, UnsupportedMediaTypeError
-from llmapp.ingestion.media_types import ENCRYPTED_OFFICE, WAYS
+from llmapp.ingestion.media_types import ENCRYPTED_OFFICE, WAYS, has_headings
 from llmapp.ingestion.parse_worker import HEADER, Limits, write_frame
 from llmapp.types import ParsedDocument
 
@@ -67,7 +67,13 @@ class ProcessParser:
         if "error" in facts:
             raise ParseError(f"{name}: {facts['error']}", hint=str(facts.get("hint", "")))
         title, starts = cast("str | None", facts["title"]), cast("list[int]", facts["page_starts"])
-        return ParsedDocument(text=text, title=title, page_starts=tuple(starts), parser=self.version)
+        return ParsedDocument(
+            text=text,
+            title=title,
+            page_starts=tuple(starts),
+            parser=self.version,
+            has_headings=has_headings(media_type),
+        )
 
     def close(self) -> None:
         """End the worker processes; the next document starts a new one."""

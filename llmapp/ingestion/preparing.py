@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from llmapp.catalog.records import DocumentRecord, StoredDocument
 from llmapp.errors import ConnectorError, IngestionError, LLMAppError, ParseError
 from llmapp.ingestion.embedding_text import REVISION, EmbeddingText, embedding_text
-from llmapp.ingestion.media_types import sniff
+from llmapp.ingestion.media_types import has_headings, sniff
 from llmapp.types import Chunk, ChunkSpan, Document, ParsedDocument
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class Preparer:
         text = content.decode().replace("\r\n", "\n")
         if not text.strip() or "\0" in text:
             raise ParseError(f"{name}: it holds no text" if not text.strip() else f"{name}: it holds NUL characters")
-        return document.media_type, ParsedDocument(text, parser="source")
+        return document.media_type, ParsedDocument(text, parser="source", has_headings=has_headings(document.media_type))
 
     def _chunk(
         self, source: str, document: Document, parsed: ParsedDocument, span: ChunkSpan, *, title: str, key: str

@@ -46,7 +46,9 @@ def test_an_answer_without_marks_has_no_citations():
     assert cite("The documents do not answer this question.", [source(1)])[1] == ()
 
 
-@given(st.text(max_size=200), st.lists(st.text(min_size=1, max_size=80), max_size=4), st.lists(st.integers(0, 6), max_size=6))
+@given(
+    st.text(max_size=200), st.lists(st.text(min_size=1, max_size=80), max_size=4), st.lists(st.integers(0, 6), max_size=6)
+)
 def test_a_citation_always_points_into_a_source_of_the_prompt(words, texts, numbers):
     sources = [source(n, text) for n, text in enumerate(texts, start=1)]
     answer = words + "".join(f" word [{n}]" for n in numbers)

@@ -142,7 +142,7 @@ def test_another_embedder_is_refused_once_there_are_vectors(catalog, put, record
     catalog.bind_embedder("one")
     catalog.bind_embedder("two")
     put(record("a", "text"))
-    with pytest.raises(EmbedderMismatchError, match="two.*three"):
+    with pytest.raises(EmbedderMismatchError, match=r"two.*three"):
         catalog.bind_embedder("three")
 
 

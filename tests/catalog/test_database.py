@@ -11,9 +11,14 @@ MIGRATIONS = "llmapp.catalog.migrations"
 
 def test_a_transaction_keeps_all_or_nothing(tmp_path):
     database = Database(tmp_path / "a.db", migrations=MIGRATIONS)
-    with pytest.raises(ZeroDivisionError), database.transaction() as connection:
-        connection.execute("INSERT INTO meta VALUES ('k', 'v')")
-        _ = 1 / 0
+
+    def write_and_fail():
+        with database.transaction() as connection:
+            connection.execute("INSERT INTO meta VALUES ('k', 'v')")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail()
     assert database.read("SELECT * FROM meta") == []
     database.close()
 

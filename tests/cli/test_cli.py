@@ -170,7 +170,18 @@ def test_exit_codes_are_unique_and_clear_of_those_of_the_shell():
 
 
 def test_every_verb_has_help():
-    for verb in ([], ["new"], ["ingest"], ["ask"], ["search"], ["status"], ["doctor"], ["serve"], ["index"], ["index", "verify"]):
+    for verb in (
+        [],
+        ["new"],
+        ["ingest"],
+        ["ask"],
+        ["search"],
+        ["status"],
+        ["doctor"],
+        ["serve"],
+        ["index"],
+        ["index", "verify"],
+    ):
         done = invoke(*verb, "--help")
         assert done.exit_code == 0
         assert "Usage" in done.stdout

@@ -36,8 +36,9 @@ class UnknownWordTokenizer(WordTokenizer):
 TOKENIZERS = [WordTokenizer(), LetterTokenizer(), UnknownWordTokenizer()]
 
 
-def chunks(text, max_tokens=20, tokenizer=None, page_starts=()):
-    spans = StructureChunker(tokenizer or WordTokenizer(), max_tokens).chunk(ParsedDocument(text, page_starts=page_starts))
+def chunks(text, max_tokens=20, tokenizer=None, page_starts=(), has_headings=True):
+    document = ParsedDocument(text, page_starts=page_starts, has_headings=has_headings)
+    spans = StructureChunker(tokenizer or WordTokenizer(), max_tokens).chunk(document)
     return [(text[span.start_char : span.end_char], span.heading) for span in spans]
 
 
@@ -176,8 +177,8 @@ def test_a_chunk_does_not_span_pages():
     assert texts(text, page_starts=(0, 12)) == ["end of one", "start of two"]
 
 
-def test_a_line_of_a_page_is_not_a_markdown_heading():
-    assert chunks("# 12\n\ntext", page_starts=(0,)) == [("# 12\n\ntext", "")]
+def test_a_line_of_plain_text_is_not_a_markdown_heading():
+    assert chunks("# 12\n\ntext", has_headings=False) == [("# 12\n\ntext", "")]
 
 
 @pytest.mark.parametrize("grapheme", ["e\u0301", "👩‍👩‍👧", "👍🏽", "🇩🇪", "\u0928\u093f"])

@@ -45,7 +45,9 @@ def test_a_question_without_words_finds_nothing(retriever, query):
     assert search(retriever, query) == []
 
 
-@pytest.mark.parametrize("query", ["AND", "NOT OR NEAR", '"water', "water*", "text:water", "(water", "water -damage", "^water", "a\0b"])
+@pytest.mark.parametrize(
+    "query", ["AND", "NOT OR NEAR", '"water', "water*", "text:water", "(water", "water -damage", "^water", "a\0b"]
+)
 def test_operators_of_fts5_are_plain_words(retriever, query):
     search(retriever, query)
 

@@ -108,25 +108,34 @@ def client(make, client_of):
     return client_of(make())
 
 
-@contextmanager
-def listening(application):
-    """The address of a real server of `application`."""
-    with _listening("127.0.0.1", 0) as listener:
-        config = uvicorn.Config(create_app(application), log_level="warning", timeout_graceful_shutdown=5)
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            wait_until(lambda: server.started)
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(timeout=20)
+class Listening:
+    """Real servers, each in a thread; called, it gives the address of one."""
+
+    server: uvicorn.Server
+
+    @contextmanager
+    def __call__(self, application):
+        with _listening("127.0.0.1", 0) as listener:
+            config = uvicorn.Config(create_app(application), log_level="critical", timeout_graceful_shutdown=1)
+            self.server = uvicorn.Server(config)
+            thread = threading.Thread(target=self.server.run, kwargs={"sockets": [listener]})
+            thread.start()
+            try:
+                wait_until(lambda: self.server.started)
+                yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            finally:
+                self.stop()
+                thread.join(timeout=20)
+                assert not thread.is_alive()
+
+    def stop(self):
+        """What Ctrl-C does."""
+        self.server.should_exit = True
 
 
 @pytest.fixture
 def serve():
-    return listening
+    return Listening()
 
 
 @pytest.fixture

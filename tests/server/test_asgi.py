@@ -67,9 +67,9 @@ def test_an_index_that_fails_does_not_stop_the_server(make, client_of, eventuall
 
 
 def test_a_model_that_cannot_be_made_is_said_before_the_server_starts(tmp_path):
-    with App(Settings(root=tmp_path, model="nonsense:x"), embedder=HashEmbedder()) as application:
-        with pytest.raises(LLMAppError):
-            create_app(application)
+    settings = Settings(root=tmp_path, model="nonsense:x")
+    with App(settings, embedder=HashEmbedder()) as application, pytest.raises(LLMAppError):
+        create_app(application)
 
 
 def test_a_port_in_use_is_a_setting_to_change(tmp_path):

@@ -103,7 +103,7 @@ def test_of_two_hundred_questions_at_once_each_is_answered_or_told_to_come_back(
 
 
 def test_a_stream_keeps_its_place_until_it_ends(make, serve, slow_model, http, eventually):
-    slow_model.pause_s, slow_model.words = 0.05, 30
+    slow_model.words = 10
     chat = {"model": "llmapp", "messages": [{"role": "user", "content": "leave"}], "stream": True}
     with serve(make(chat=slow_model, server={"max_concurrency": 1})) as address:
         with http.stream("POST", f"{address}/v1/chat/completions", json=chat) as response:

@@ -131,37 +131,55 @@ def test_an_event_is_one_line_that_json_brings_back():
     assert json.loads(sent[6:]) == {"text": text}
 
 
+@pytest.fixture
+def paid(make, slow_model, priced):
+    """An application whose model costs money and takes its time."""
+    return make(chat=slow_model, **priced)
+
+
+def held_nano_usd(application):
+    return application.ledger.balances()[0].held_nano_usd
+
+
 @pytest.mark.parametrize("path", ["/api/ask", "/v1/chat/completions"])
 def test_a_client_that_leaves_before_its_answer_stops_the_model_and_settles_the_hold(
-    make, serve, slow_model, http, eventually, priced, path
+    paid, serve, slow_model, eventually, path
 ):
-    application = make(chat=slow_model, **priced)
     body = QUESTION if path == "/api/ask" else {**CHAT, "stream": False}
-    with serve(application) as address:
+    with serve(paid) as address:
         with pytest.raises(httpx2.ReadTimeout):
-            http.post(address + path, json=body, timeout=1.0)
+            httpx2.post(address + path, json=body, timeout=1.0)
         eventually(slow_model._ended.is_set)
-        eventually(lambda: application.ledger.balances()[0].held_nano_usd == 0)
-    assert application.ledger.balances()[0].posted_nano_usd > 0
+        eventually(lambda: held_nano_usd(paid) == 0)
+    assert paid.ledger.balances()[0].posted_nano_usd > 0
 
 
-def test_a_client_that_leaves_a_stream_stops_the_model_and_settles_the_hold(
-    make, serve, slow_model, http, eventually, priced
-):
-    application = make(chat=slow_model, **priced)
-    with serve(application) as address:
-        with http.stream("POST", f"{address}/v1/chat/completions", json=CHAT) as response:
-            lines = response.iter_lines()
-            assert json.loads(next(lines)[6:])["choices"][0]["delta"]["role"] == "assistant"
-            assert application.ledger.balances()[0].held_nano_usd > 0
+def test_a_client_that_leaves_a_stream_stops_the_model_and_settles_the_hold(paid, serve, slow_model, eventually):
+    with serve(paid) as address:
+        with httpx2.stream("POST", f"{address}/v1/chat/completions", json=CHAT) as response:
+            first = next(response.iter_lines())
+            assert json.loads(first[6:])["choices"][0]["delta"]["role"] == "assistant"
+            assert held_nano_usd(paid) > 0
         eventually(slow_model._ended.is_set)
-        eventually(lambda: application.ledger.balances()[0].held_nano_usd == 0)
-    assert application.ledger.balances()[0].posted_nano_usd > 0
+        eventually(lambda: held_nano_usd(paid) == 0)
+    assert paid.ledger.balances()[0].posted_nano_usd > 0
 
 
-def test_a_client_that_leaves_a_stream_before_the_model_speaks_stops_it_too(make, serve, slow_model, http, eventually):
+def test_a_client_that_leaves_a_stream_before_the_model_speaks_stops_it_too(make, serve, slow_model, eventually):
     slow_model.pause_s = 60
     with serve(make(chat=slow_model)) as address:
         with pytest.raises(httpx2.ReadTimeout):
-            http.post(f"{address}/v1/chat/completions", json=CHAT, timeout=1.0)
+            httpx2.post(f"{address}/v1/chat/completions", json=CHAT, timeout=1.0)
         eventually(slow_model._ended.is_set)
+
+
+def test_a_server_that_ends_in_the_middle_of_a_stream_stops_the_model_and_settles_the_hold(paid, serve, slow_model):
+    with serve(paid) as address, httpx2.stream("POST", f"{address}/v1/chat/completions", json=CHAT) as response:
+        lines = response.iter_lines()
+        next(lines)
+        serve.stop()
+        with pytest.raises(httpx2.RemoteProtocolError):
+            list(lines)
+    assert slow_model._ended.is_set()
+    assert held_nano_usd(paid) == 0
+    assert paid.ledger.balances()[0].posted_nano_usd > 0
