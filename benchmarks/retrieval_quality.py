@@ -104,7 +104,8 @@ def measure_speed(catalog: Catalog, embedder: MiniLMEmbedder, questions: Sequenc
     lexical = LexicalRetriever(catalog)
     with FileLock(STATE / "index.lock", purpose="the index") as lock:
         projection = IndexProjection(catalog, index, lock)
-        projection.apply_pending()
+        if projection.apply_pending() == 0 and not projection.verify().ok:
+            projection.rebuild()
         print(f"index verify: {projection.verify()}")
 
         def bare(question: str) -> None:

@@ -24,16 +24,11 @@ def print_answer(console: Console, answer: Answer, *, question: str | None = Non
     """Print an answer with its citations, and what it took: tokens, money, time."""
     parts: list[Text] = [Text(answer.text)]
     parts.extend(_citation(citation) for citation in answer.citations)
-    title = Text(question, style="bold") if question else None
-    console.print(
-        Panel(Group(*parts), title=title, title_align="left", border_style="cyan", box=box.ROUNDED, padding=(0, 1))
-    )
-    console.print(Text(f"  {footer(answer)}", style="dim"))
-
-
-def footer(answer: Answer) -> str:
-    """The last line under an answer: tokens of the prompt, cost, time."""
-    return f"{report_line(answer.report)} · cost ${answer.cost_usd:.6f} · {answer.timings_s['total']:.2f} s · {answer.model}"
+    if question:
+        console.print(Text(f"  {question}", style="bold"))
+    console.print(Panel(Group(*parts), border_style="cyan", box=box.ROUNDED, padding=(0, 1)))
+    console.print(Text(f"  {report_line(answer.report)}", style="dim"))
+    console.print(Text(f"  cost ${answer.cost_usd:.6f} · {answer.timings_s['total']:.2f} s · {answer.model}", style="dim"))
 
 
 def report_line(report: PromptReport) -> str:

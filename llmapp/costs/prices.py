@@ -76,8 +76,8 @@ class Price:
 
     @property
     def is_free(self) -> bool:
-        """Whether no use of the model can cost anything."""
-        return not any(_highest(rates) for rates in (self.rates, *(tier.rates for tier in self.tiers)))
+        """Whether it is known that no use of the model can cost anything."""
+        return all(rates.output == 0 and not _highest(rates) for rates in (self.rates, *(tier.rates for tier in self.tiers)))
 
     def bound_nano_usd(self, *, input_tokens: int, output_tokens: int) -> int:
         """The most that a call of at most so many tokens can cost: no cache discount, dearest tier in reach.

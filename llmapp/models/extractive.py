@@ -111,8 +111,13 @@ def choose(ranked: list[Support]) -> list[Support]:
 def _quote(chosen: list[Support]) -> str:
     if not chosen:
         return REFUSAL
-    quotes = [f"{support.passage.text} [{support.passage.number}]" for support in chosen]
+    quotes = [f"{_in_line(support.passage.text)} [{support.passage.number}]" for support in chosen]
     return ("\n" if any("\n" in quote or quote.startswith("|") for quote in quotes) else " ").join(quotes)
+
+
+def _in_line(text: str) -> str:
+    """A sentence that was wrapped, on one line; records keep theirs, where the lines are indented fields."""
+    return text if re.search(r"\n[ \t]", text) else text.replace("\n", " ")
 
 
 def _chunks(text: str, usage: UsageMetadata) -> Iterator[ChatGenerationChunk]:

@@ -25,6 +25,11 @@ _ABBREVIATION = re.compile(
 )
 
 
+_EMPHASIS = re.compile(r"(\*\*|__)[^*_]+\1")
+"""A term in bold type that its explanation follows, as in a glossary."""
+_NUMBERED_HEADING = re.compile(r"\s*\d{1,3}(?:\.\d{1,3})*[.)]?\s+([^\W\d_][^.!?:;|]{2,70})")
+
+
 @dataclass(frozen=True, slots=True)
 class Passage:
     """A part of a source that an answer may quote."""
@@ -65,6 +70,9 @@ def _blocks(lines: list[str]) -> Iterator[tuple[list[str], str]]:
             headings = [*headings[: level - 1], heading[2]]
             lead = ""
             at += 1
+        elif numbered := _numbered_heading(lines, at):
+            headings, lead = [*headings[:1], numbered], ""
+            at += 1
         elif _is_table_head(lines, at):
             lead = line
             at += 2
@@ -76,6 +84,13 @@ def _blocks(lines: list[str]) -> Iterator[tuple[list[str], str]]:
                     yield [*headings, lead], text
             lead = _next_lead(lead, block, lines[at])
             at = end
+
+
+def _numbered_heading(lines: list[str], at: int) -> str | None:
+    """The title in "7. Duties after a loss", where the next line begins a sentence and is no item of the same list."""
+    heading = _NUMBERED_HEADING.fullmatch(lines[at].rstrip())
+    below = lines[at + 1].strip() if heading and at + 1 < len(lines) else ""
+    return heading[1] if heading and below[:1].isupper() and not _ITEM.match(below) else None
 
 
 def _is_table_head(lines: list[str], at: int) -> bool:
@@ -140,7 +155,7 @@ def _sentences(text: str) -> Iterator[str]:
     start = 0
     for end in _SENTENCE_END.finditer(text):
         head = text[start : end.end()]
-        if _ABBREVIATION.search(head) or not head.strip():
+        if _ABBREVIATION.search(head) or not head.strip() or _EMPHASIS.fullmatch(head.strip()):
             continue
         yield head.strip()
         start = end.end()

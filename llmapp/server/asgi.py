@@ -82,6 +82,7 @@ def run(settings: Settings, *, host: str | None = None, port: int | None = None)
     """
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = settings.model_copy(update={"server": settings.server.model_copy(update=given)})
+    sys.setswitchinterval(0.0005)
     with App(settings) as application, _listening(settings.server.host, settings.server.port) as listener:
         served = create_app(application)
         _announce(settings.server.host, listener.getsockname()[1])

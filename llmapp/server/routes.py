@@ -27,7 +27,7 @@ health = APIRouter(prefix="/health", tags=["health"])
 @api.post("/ask", response_model=AnswerBody)
 async def ask(body: AskRequest, request: Request, application: Application, caller: Caller) -> JSONResponse:
     """Answer a question from the documents, with citations."""
-    answer = await application.answer(body.question, principal=caller)
+    answer = await unless_gone(request.receive, application.answer(body.question, principal=caller))
     return JSONResponse(answer_shape(answer))
 
 

@@ -89,6 +89,11 @@ def test_free_is_free_whatever_is_used():
     assert free_price("m").bound_nano_usd(input_tokens=10**9, output_tokens=10**9) == 0
 
 
+def test_free_input_alone_does_not_make_a_model_free():
+    assert not declared_price("m", input_usd_per_million=Decimal(0)).is_free
+    assert declared_price("m", input_usd_per_million=Decimal(0), output_usd_per_million=Decimal(0)).is_free
+
+
 @given(_prices, st.integers(0, 400_000), st.integers(0, 50_000), st.data())
 def test_the_bound_is_never_below_the_cost_of_any_use_within_it(price, input_tokens, output_tokens, data):
     used = data.draw(st.integers(0, input_tokens))

@@ -79,3 +79,16 @@ def test_every_passage_stands_in_the_text_word_for_word(text):
     for passage in cut(text):
         assert passage.text in text
         assert passage.number == 3
+
+
+def test_a_numbered_heading_of_plain_text_is_context_and_not_part_of_the_sentence():
+    text = "7. Duties after a loss\nWater damage must be reported\nwithin seven days.\n1. First item\n2. Second item"
+    passages = passages_of(FramedSource(1, "Title", "", text), position=0)
+    assert passages[0].text == "Water damage must be reported\nwithin seven days."
+    assert "Duties after a loss" in passages[0].context
+    assert [passage.text for passage in passages[1:]] == ["First item", "Second item"]
+
+
+def test_a_bold_term_stays_with_its_explanation():
+    (passage,) = passages_of(FramedSource(1, "Glossary", "", "**First loss.** A sum that is paid in full."), position=0)
+    assert passage.text == "**First loss.** A sum that is paid in full."

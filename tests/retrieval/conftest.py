@@ -34,8 +34,8 @@ def _record(name, text, *, acl=(PUBLIC,), title=""):
 
 @pytest.fixture
 def embedder():
-    """So many dimensions that no two words of a test share one."""
-    return HashEmbedder(dim=2048)
+    """More dimensions, so that fewer words share one."""
+    return HashEmbedder(dim=512)
 
 
 @pytest.fixture
