@@ -1,4 +1,4 @@
-"""Where the units of a text begin and end: sentences, list items, table rows, records.
+"""Where sentences end, and the units of a text: sentences, list items, table rows, records.
 
 A unit is what a person would quote. Spans are exact and the text is never changed. Knows nothing of tokens.
 """
@@ -10,9 +10,29 @@ import re
 _BLOCK = re.compile(r"\S.*?(?=\n[ \t]*\n|\Z)", re.DOTALL)
 _LINE_UNIT = re.compile(r"[ \t]*(?:[-*+•] |\d+[.)] |\||#{1,6} )")
 _RECORD = re.compile(r"Row \d+:\n")
-_SENTENCE_END = re.compile(
-    r"(?<!\b[A-Z])(?<!\b(?:Mr|Dr|No|vs|St|Nr|ca))(?<!\b(?:Mrs|e\.g|i\.e|etc|Inc|Ltd|Art|Sec|Fig|bzw|z\.B))[.!?]+[\"'”’)\]]*(?=\s)|[。！？]"
+_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]*_]*(?=\s+[\"'“‘«(\[*_]*[^\W_a-zß-ÿ])|[。！？]+[」』”]?")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|etc|e\.g|i\.e|No|Nos|Nr|Art|Sec|approx|ca|Inc|Ltd|Co|Jr|Sr|Fig|cf|al|pp?|[A-Z](?:\.[A-Z])*))\.$"
 )
+_ABBREVIATION_CHARS = 12
+_EMPHASIS = re.compile(r"(\*\*|__)[^*_]+\1")
+"""A term in bold type that its explanation follows, as in a glossary."""
+
+
+def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:
+    """Spans of the sentences between two offsets, in order, without surrounding white space.
+
+    An abbreviation, the number of a list item and a term in bold type end no sentence.
+    """
+    end = len(text) if end is None else end
+    spans: list[tuple[int, int]] = []
+    begin = start
+    for match in _SENTENCE_END.finditer(text, start, end):
+        if not _is_unfinished(text[begin : match.end()].strip()):
+            spans.append((begin, match.end()))
+            begin = match.end()
+    spans.append((begin, end))
+    return [trimmed for span in spans if (trimmed := _trim(text, *span))]
 
 
 def unit_spans(text: str) -> list[tuple[int, int]]:
@@ -24,7 +44,7 @@ def unit_spans(text: str) -> list[tuple[int, int]]:
             spans.append((start, end))
         else:
             spans.extend(_units_of_block(text, start, end))
-    return [trimmed for span in spans if (trimmed := _trim(text, *span))]
+    return spans
 
 
 def _units_of_block(text: str, start: int, end: int) -> list[tuple[int, int]]:
@@ -42,19 +62,13 @@ def _units_of_block(text: str, start: int, end: int) -> list[tuple[int, int]]:
         after_line_unit = is_line_unit
         position = line_end + 1
     parts.append((begin, end))
-    return [sentence for part in parts for sentence in _sentences(text, *part)]
+    return [sentence for part in parts for sentence in sentence_spans(text, *part)]
 
 
-def _sentences(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    spans: list[tuple[int, int]] = []
-    begin = start
-    for match in _SENTENCE_END.finditer(text, start, end):
-        if not any(sign.isalpha() for sign in text[begin : match.end()]):
-            continue  # "1." opens a list item, "3.5" is no sentence
-        spans.append((begin, match.end()))
-        begin = match.end()
-    spans.append((begin, end))
-    return spans
+def _is_unfinished(sentence: str) -> bool:
+    if not any(sign.isalpha() for sign in sentence):
+        return True
+    return bool(_ABBREVIATION.search(sentence[-_ABBREVIATION_CHARS:]) or _EMPHASIS.fullmatch(sentence))
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int] | None:

@@ -6,7 +6,6 @@ each is counted on its own, and together they hold all that is not white space.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,13 +13,13 @@ from typing import TYPE_CHECKING
 from llmapp.ingestion.blocks import Block, split_blocks
 from llmapp.ingestion.graphemes import safe_cut
 from llmapp.ingestion.token_map import TokenMap
+from llmapp.sentences import sentence_spans
 from llmapp.types import ChunkSpan, ParsedDocument
 
 if TYPE_CHECKING:
     from llmapp.protocols import Tokenizer
 
 _REVISION = 1  # raised when the same text gives other spans
-_SENTENCE_END = re.compile(r"[.!?…][\"')\]”’»]*(?=\s)|[。！？]+[」』”]?")
 _MAX_CHARS_PER_TOKEN = 8
 """A chunk has at most this many characters for each token it may have: a tokenizer may see one unknown word in a megabyte."""
 
@@ -112,9 +111,8 @@ class _Cutter:
         """The last good border in the second half of ``[start, reach]``: a sentence, a line, a space, a letter."""
         half = start + (reach - start) // 2
         window = self.text[half : reach + 1]
-        sentences = (
-            [] if is_code else [found.end() for found in _SENTENCE_END.finditer(window) if half + found.end() <= reach]
-        )
+        # The last one is where the window ends, not the sentence.
+        sentences = [] if is_code else [end for _, end in sentence_spans(window)[:-1]]
         for offset in (*sentences[-1:], window.rfind("\n"), _last_space(window)):
             if offset > 0:
                 return half + offset

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from llmapp.frames import FramedSource
+from llmapp.sentences import sentence_spans
 
 _LONG_CHARS = 700
 """A "sentence" longer than this is text without punctuation, such as a table in a PDF, and is cut at its lines."""
@@ -19,14 +20,6 @@ _HEADING = re.compile(r"(#{1,6})\s+(.*)")
 _TABLE_RULE = re.compile(r"\s*\|?\s*:?-{2,}:?\s*(\|\s*:?-{2,}:?\s*)*\|?\s*")
 _ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,3}[.)])\s+")
 _FIELD = re.compile(r"\s*(?:\*\*|__)?[A-Z][\w /&()'-]{0,40}(?:\*\*|__)?:(?:\*\*|__)?\s+\S")
-_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]*_]*\s+(?=[\"'“\u2018«(\[*_]*[A-Z0-9À-Þ])|(?<=[。\uff01\uff1f])")
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|etc|e\.g|i\.e|No|Nos|Art|Sec|approx|Inc|Ltd|Co|Jr|Sr|Fig|cf|al|pp?|[A-Z](?:\.[A-Z])*))\.\s*$"
-)
-
-
-_EMPHASIS = re.compile(r"(\*\*|__)[^*_]+\1")
-"""A term in bold type that its explanation follows, as in a glossary."""
 _NUMBERED_HEADING = re.compile(r"\s*\d{1,3}(?:\.\d{1,3})*[.)]?\s+([^\W\d_][^.!?:;|]{2,70})")
 
 
@@ -144,20 +137,9 @@ def _cut(block: str) -> Iterator[str]:
         yield text
         return
     marker = _ITEM.match(text)
-    for sentence in _sentences(text[marker.end() :] if marker else text):
+    for start, end in sentence_spans(text, marker.end() if marker else 0):
+        sentence = text[start:end]
         if len(sentence) > _LONG_CHARS and "\n" in sentence:
             yield from (line.strip() for line in sentence.split("\n") if line.strip())
         else:
             yield sentence
-
-
-def _sentences(text: str) -> Iterator[str]:
-    start = 0
-    for end in _SENTENCE_END.finditer(text):
-        head = text[start : end.end()]
-        if _ABBREVIATION.search(head) or not head.strip() or _EMPHASIS.fullmatch(head.strip()):
-            continue
-        yield head.strip()
-        start = end.end()
-    if tail := text[start:].strip():
-        yield tail

@@ -82,7 +82,6 @@ def run(settings: Settings, *, host: str | None = None, port: int | None = None)
     """
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = settings.model_copy(update={"server": settings.server.model_copy(update=given)})
-    sys.setswitchinterval(0.0005)
     with App(settings) as application, _listening(settings.server.host, settings.server.port) as listener:
         served = create_app(application)
         _announce(settings.server.host, listener.getsockname()[1])
@@ -137,7 +136,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
         raise ConfigError(
-            f"cannot listen on {host} port {port}: {error.strerror}",
+            f"cannot listen on {host} port {port}: {str(error.strerror).partition(' (')[0]}",
             hint="choose another with --host and --port, or server.host and server.port; port 0 takes a free one",
         ) from error
     with closing(listener):

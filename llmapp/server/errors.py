@@ -87,6 +87,9 @@ UNFORESEEN = 500
 CLIENT_GONE = 499
 """Nobody reads it; the number is nginx's, for the log."""
 
+TOO_LARGE_HINT = "send less, or raise server.max_body_bytes"
+"""What to do about a body that is too large, wherever it is found out."""
+
 _FIRST_SERVER_ERROR = 500
 _OVERLOAD_RETRY_S = 1
 _MOST_FIELD_CHARS = 80
@@ -201,7 +204,7 @@ def _of_framework(error: HTTPException) -> RequestError:
         case 405:
             return InvalidRequestError("the route does not take this method", hint="see the header Allow, or /docs")
         case 413:
-            return RequestTooLargeError(error.detail, hint="send less, or raise server.max_body_bytes")
+            return RequestTooLargeError(error.detail, hint=TOO_LARGE_HINT)
         case _:
             return InvalidRequestError("the body is not JSON", hint="see /docs for its shape")
 

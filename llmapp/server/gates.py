@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llmapp.errors import InvalidRequestError, LLMAppError, RequestTooLargeError
-from llmapp.server.errors import STATUS, OverloadedError, response_to
+from llmapp.server.errors import STATUS, TOO_LARGE_HINT, OverloadedError, response_to
 
 
 class KnownHost:
@@ -52,7 +52,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         if _declared_bytes(scope) > self._max_bytes:
-            await _refuse(RequestTooLargeError(self._message, hint=""), scope, receive, send)
+            await _refuse(RequestTooLargeError(self._message, hint=TOO_LARGE_HINT), scope, receive, send)
             return
         got_bytes = 0
 

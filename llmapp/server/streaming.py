@@ -1,7 +1,7 @@
 """What becomes of work whose client leaves: it is stopped, and waited for, so that the guard settles what it has cost.
 
 Starlette runs a plain endpoint to its end for nobody, and never closes a generator that its client left in the middle
-of a send; see the measurements in architecture/decisions.
+of a send.
 """
 
 from __future__ import annotations

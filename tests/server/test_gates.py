@@ -43,7 +43,12 @@ def narrow(make, client_of):
 
 def refused_for_its_size(response):
     error = response.json()["error"]
-    return response.status_code == 413 and error["code"] == "request_too_large" and "1,000" in error["message"]
+    return (
+        response.status_code == 413
+        and error["code"] == "request_too_large"
+        and "1,000" in error["message"]
+        and error["hint"]
+    )
 
 
 def test_a_body_that_declares_too_many_bytes_is_refused(narrow):
