@@ -32,7 +32,8 @@
     │   └── UnknownPriceError           no price is known; never taken as zero
     └── RequestError                    what a client sent
         ├── InvalidRequestError         not the documented shape
-        └── RequestTooLargeError        more bytes than the route takes
+        ├── RequestTooLargeError        more bytes than the route takes
+        └── OverloadedError             as many questions at once as the server takes (retryable)
 
 A layer raises only its own family. Data is in attributes and the message is built from them. HTTP status and exit code
 live in one table each: `llmapp.server.errors` and `llmapp.cli.errors`. A programming mistake stays a built-in error.
@@ -348,3 +349,10 @@ class RequestTooLargeError(RequestError):
     """The request has more bytes than the route takes."""
 
     code = "request_too_large"
+
+
+class OverloadedError(RequestError):
+    """As many questions are being answered as the server takes at once."""
+
+    code = "overloaded"
+    retryable = True

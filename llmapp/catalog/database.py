@@ -1,17 +1,17 @@
 """SQLite behind one small class: connections, transactions, numbered migrations.
 
 Knows nothing of what is stored; `llmapp.costs.ledger` keeps its own file with it. Parameters are always named, so that
-the statements can move to another database as they are. One connection a thread, because a sqlite3 connection is one
-thread's; writers wait for each other up to `_BUSY_TIMEOUT_S`.
+the statements can move to another database as they are. Connections are pooled, for a transaction must have one of its
+own; writers wait for each other up to `_BUSY_TIMEOUT_S`.
 """
 
 from __future__ import annotations
 
+import queue
 import re
 import sqlite3
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -41,13 +41,12 @@ class Database:
         """
         self.path = path
         self._synchronous = synchronous
-        self._local = threading.local()
-        self._opened: list[sqlite3.Connection] = []
-        self._lock = threading.Lock()
+        self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
+        self._closed = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._migrate(migrations)
-        except (OSError, sqlite3.Error) as error:
+        except OSError as error:
             raise CatalogError(f"cannot open {path}: {error}", hint="run llmapp doctor") from error
 
     def read(self, sql: str, params: Params = ()) -> list[sqlite3.Row]:
@@ -57,7 +56,8 @@ class Database:
             CatalogError: The database failed.
         """
         try:
-            return self._connection().execute(sql, params).fetchall()
+            with self._borrowed() as connection:
+                return connection.execute(sql, params).fetchall()
         except sqlite3.Error as error:
             raise CatalogError(f"{self.path.name}: {error}", hint="run llmapp doctor") from error
 
@@ -68,39 +68,47 @@ class Database:
         Raises:
             CatalogError: The database failed; nothing of the block was kept.
         """
-        connection = self._connection()
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
+            with self._borrowed() as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
         except sqlite3.Error as error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
             raise CatalogError(f"{self.path.name}: {error}", hint="run llmapp doctor") from error
 
     def close(self) -> None:
-        """Close the connections of all threads."""
-        with self._lock:
-            for connection in self._opened:
-                connection.close()
-            self._opened.clear()
-            self._local = threading.local()
+        """Close all connections; one that is in use is closed by its user's end."""
+        self._closed = True
+        with suppress(queue.Empty):
+            while True:
+                self._idle.get_nowait().close()
 
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-            connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
-            connection.execute("PRAGMA foreign_keys = ON")
-            self._local.connection = connection
-            with self._lock:
-                self._opened.append(connection)
+    @contextmanager
+    def _borrowed(self) -> Iterator[sqlite3.Connection]:
+        """A connection for the block alone: there are never more than blocks that run at once, however many threads."""
+        try:
+            connection = self._idle.get_nowait()
+        except queue.Empty:
+            connection = self._connect()
+        try:
+            yield connection
+        finally:
+            if self._closed:
+                connection.close()
+            else:
+                self._idle.put(connection)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        connection.execute("PRAGMA foreign_keys = ON")
         return connection
 
     def _migrate(self, package: str) -> None:
@@ -110,29 +118,25 @@ class Database:
             if (match := _MIGRATION.fullmatch(file.name))
         }
         newest = max(scripts)
-        connection = self._connection()
-        version = self._version(connection)
+        version = self._version()
         if version > newest:
+            self.close()
             raise CatalogVersionError(
                 f"{self.path} has version {version}, this llmapp knows {newest}",
                 hint="upgrade llmapp: pip install -U llmapp",
             )
         if version == newest:
             return
-        connection.execute("BEGIN EXCLUSIVE")
-        try:
-            for number in range(self._version(connection) + 1, newest + 1):
+        with self.transaction() as connection:
+            # Asked again: another process may have migrated while this one waited for the lock.
+            done = connection.execute("PRAGMA user_version").fetchone()[0]
+            for number in range(done + 1, newest + 1):
                 for statement in _statements(scripts[number]):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {number}")
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
 
-    @staticmethod
-    def _version(connection: sqlite3.Connection) -> int:
-        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    def _version(self) -> int:
+        version: int = self.read("PRAGMA user_version")[0][0]
         return version
 
 

@@ -81,21 +81,28 @@ class DenseRetriever:
     def _search(
         self, vector: FloatArray, rows: NDArray[np.int64], principal: Principal, top_k: int
     ) -> list[tuple[Chunk, float]]:
-        if self._index is not None and len(rows) > self._exact_up_to:
-            if self._lock is None or self._lock.held:
-                try:
-                    found = self._ask_index(self._index, vector, principal, top_k)
-                except IndexUnavailableError as error:
-                    self._degraded = f"{error.message}; exact search serves"
-                else:
-                    self._degraded = None
-                    if found is not None:
-                        return found
-            else:
-                self._degraded = "another process holds the vector index; exact search serves"
+        if len(rows) > self._exact_up_to:
+            found = self._from_index(vector, principal, top_k)
+            if found is not None:
+                return found
         ranked = search_exact(self._catalog.live_vectors(), rows, vector, top_k=top_k)
         chunks = self._catalog.chunks([chunk_id for chunk_id, _ in ranked], principal=principal)
         return [(chunks[chunk_id], score) for chunk_id, score in ranked if chunk_id in chunks]
+
+    def _from_index(self, vector: FloatArray, principal: Principal, top_k: int) -> list[tuple[Chunk, float]] | None:
+        """Search the index; None when there is none, or it cannot serve or brings too little."""
+        if self._index is None:
+            return None
+        if self._lock is not None and not self._lock.held:
+            self._degraded = "another process holds the vector index; exact search serves"
+            return None
+        try:
+            found = self._ask_index(self._index, vector, principal, top_k)
+        except IndexUnavailableError as error:
+            self._degraded = f"{error.message}; exact search serves"
+            return None
+        self._degraded = None
+        return found
 
     def _ask_index(
         self, index: VectorIndex, vector: FloatArray, principal: Principal, top_k: int

@@ -18,15 +18,18 @@ if TYPE_CHECKING:
 _MOST_TERMS = 64
 """More terms cost time and find no better; a question has a dozen."""
 _WORD = re.compile(r"[^\W_]+")
-_IDENTIFIER = re.compile(r"[^\W_]+(?:[-/.:_#][^\W_]+)+")
-"""Words that punctuation ties together, such as ``INV-2031/7``; kept as a phrase where they hold a digit."""
+_IDENTIFIER = re.compile(r"(?<![^\W_])[^\W_]++(?:[-/.:_#][^\W_]++)+")
+"""Words that punctuation ties together, such as ``INV-2031/7``; kept as a phrase where they hold a digit.
+
+It starts at the start of a word and gives nothing back, else a word of 100,000 letters would take minutes."""
 
 _FUNCTION_WORDS = """
     a an and are as at be by do does for from has have how in is it of on or that the this to was were what when where which
     who why will with
 """
 _STOP_WORDS = frozenset(_FUNCTION_WORDS.split())
-"""Dropped where other words remain. On SciFact's 809 training questions nDCG@10 stays (.704), at less than half the time."""
+"""Dropped where other words remain: on SciFact's 809 training questions nDCG@10 goes from .693 to .697, and a search takes
+less than half the time."""
 
 
 class LexicalRetriever:

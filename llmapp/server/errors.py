@@ -20,7 +20,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -42,6 +42,7 @@ from llmapp.errors import (
     ModelError,
     ModelRateLimitedError,
     ModelTimeoutError,
+    OverloadedError,
     PromptError,
     RequestError,
     RequestTooLargeError,
@@ -51,13 +52,6 @@ from llmapp.errors import (
 )
 
 _log = logging.getLogger(__name__)
-
-
-class OverloadedError(RequestError):
-    """As many questions are being answered as the server takes at once."""
-
-    code: ClassVar[str] = "overloaded"
-    retryable: ClassVar[bool] = True
 
 
 STATUS: dict[type[LLMAppError], int] = {

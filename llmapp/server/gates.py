@@ -13,8 +13,8 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from llmapp.errors import InvalidRequestError, LLMAppError, RequestTooLargeError
-from llmapp.server.errors import STATUS, TOO_LARGE_HINT, OverloadedError, response_to
+from llmapp.errors import InvalidRequestError, LLMAppError, OverloadedError, RequestTooLargeError
+from llmapp.server.errors import STATUS, TOO_LARGE_HINT, response_to
 
 
 class KnownHost:

@@ -19,6 +19,7 @@ class Provider(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.requests = []
+        self.hanging = threading.Event()
         self.usage = {"prompt_tokens": 40, "completion_tokens": 4, "total_tokens": 44}
 
     @property
@@ -40,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
         if behaviour.isdigit():
             self._json(int(behaviour), {"error": {"message": "no: sk-verysecretkey123456", "type": "x", "code": "x"}})
         elif behaviour == "hang":
-            time.sleep(1.5)
+            self.server.hanging.wait(30)  # longer than any client here
             self.close_connection = True
         elif request.get("stream"):
             self._stream(behaviour)
@@ -100,6 +101,7 @@ def provider():
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield server
+    server.hanging.set()
     server.shutdown()
     server.server_close()
     thread.join()

@@ -62,7 +62,7 @@ def guard_of(ledger):
 
 @pytest.fixture
 def guard(provider, guard_of):
-    return guard_of(build_chat_model(SPEC, base_url=provider.base_url, timeout_s=0.5, max_output_tokens=MAX_OUTPUT))
+    return guard_of(build_chat_model(SPEC, base_url=provider.base_url, timeout_s=2, max_output_tokens=MAX_OUTPUT))
 
 
 def states(ledger):

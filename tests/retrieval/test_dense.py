@@ -9,7 +9,7 @@ from llmapp.retrieval.dense import DenseRetriever
 from llmapp.retrieval.projection import IndexProjection
 from llmapp.types import LOCAL_USER, PUBLIC, Principal
 
-WORDS = "water fire glass wine claim policy paid broken".split()
+WORDS = ["water", "fire", "glass", "wine", "claim", "policy", "paid", "broken"]
 GRANTS = [PUBLIC, "user:ann", "user:bob", "group:claims", "group:sales"]
 PRINCIPALS = [LOCAL_USER, Principal("ann"), Principal("bob", ("claims",)), Principal("eve", ("sales", "claims"))]
 

@@ -160,7 +160,7 @@ def test_an_index_that_lost_vectors_in_silence_is_noticed(projection, catalog, i
 def test_a_vector_that_is_not_the_chunk_s_own_is_noticed(projection, catalog, index, put, monkeypatch):
     monkeypatch.setattr("llmapp.retrieval.projection._NEIGHBOURS", 2)
     monkeypatch.setattr("llmapp.retrieval.projection._WIDE_NEIGHBOURS", 3)
-    put(**documents(10), far="entirely different things")
+    put(**{f"d{number:04}": f"water in the cellar {number}" for number in range(10)}, far="entirely different things")
     projection.apply_pending()
     index.upsert(["c-d0004"], catalog.vectors(["c-far"])["c-far"][None, :])
     assert projection.verify().lost == 1

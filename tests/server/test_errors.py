@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from llmapp import errors
-from llmapp.server.errors import STATUS, OverloadedError, body_of, http_status, response_to, retry_after_s
+from llmapp.errors import OverloadedError
+from llmapp.server.errors import STATUS, body_of, http_status, response_to, retry_after_s
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
