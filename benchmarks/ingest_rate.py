@@ -16,7 +16,7 @@ from evaluation_data import data_folder
 from rich.console import Console
 from rich.table import Table
 
-from llmapp.bootstrap import App
+from llmapp.application import App
 from llmapp.config import Settings, SourceSettings
 from llmapp.retrieval.minilm import MiniLMEmbedder
 

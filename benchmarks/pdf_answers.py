@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from llmapp.bootstrap import App
+from llmapp.application import App
 from llmapp.config import Settings, SourceSettings
 
 

@@ -24,7 +24,7 @@ from llmapp.types import (
 )
 
 if TYPE_CHECKING:
-    from llmapp.bootstrap import App, open_app
+    from llmapp.application import App, open_app
     from llmapp.config import Settings, load_settings
 
 __version__ = "0.1.0"
@@ -55,7 +55,7 @@ __all__ = [
     "open_app",
 ]
 
-_LAZY = {"App": "bootstrap", "open_app": "bootstrap", "Settings": "config", "load_settings": "config"}
+_LAZY = {"App": "application", "open_app": "application", "Settings": "config", "load_settings": "config"}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,41 +6,36 @@ replaced by an argument; the tests build the same application with fakes.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from llmapp.catalog.catalog import Catalog
 from llmapp.catalog.lock import FileLock
-from llmapp.config import Settings, load_settings
+from llmapp.config import Settings
 from llmapp.errors import ConfigError, SourceNotFoundError
-from llmapp.types import LOCAL_USER, PUBLIC, Answer, Hit, Message, Principal
+from llmapp.types import PUBLIC
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from pydantic import JsonValue
 
     from llmapp.app.rag import RagPipeline
-    from llmapp.catalog.records import Counts, RunRecord
     from llmapp.connector import Connector
     from llmapp.costs.embedding import GuardedEmbedder
     from llmapp.costs.guard import GuardedChatModel
     from llmapp.costs.ledger import Ledger
     from llmapp.costs.prices import PriceBook
-    from llmapp.ingestion.ingestor import Ingestor, IngestReport
+    from llmapp.ingestion.ingestor import Ingestor
     from llmapp.ingestion.parsing import ProcessParser
     from llmapp.prompting.assembly import Assembler
-    from llmapp.protocols import Embedder, Progress, TokenCounter, VectorIndex
+    from llmapp.protocols import Embedder, TokenCounter, VectorIndex
     from llmapp.retrieval.dense import DenseRetriever
     from llmapp.retrieval.hybrid import HybridRetriever
-    from llmapp.retrieval.projection import IndexCheck, IndexProjection
-
-_T = TypeVar("_T")
+    from llmapp.retrieval.projection import IndexProjection
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,49 +47,8 @@ class Source:
     acl: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What an application holds, and whether all of it works."""
-
-    root: Path
-    model: str
-    embedder: str
-    counts: Counts
-    last_runs: tuple[RunRecord, ...]
-    spent_today_usd: float
-    day_limit_usd: float | None
-    degraded: str | None
-    """Why the vector index does not serve; None when it does, or is not needed."""
-
-    def shape(self) -> dict[str, JsonValue]:
-        """As JSON."""
-        return {
-            "root": str(self.root),
-            "model": self.model,
-            "embedder": self.embedder,
-            **asdict(self.counts),
-            "last_runs": [asdict(run) for run in self.last_runs],
-            "spent_today_usd": self.spent_today_usd,
-            "day_limit_usd": self.day_limit_usd,
-            "degraded": self.degraded,
-        }
-
-    def rows(self) -> Iterable[tuple[str, str]]:
-        """As lines for a terminal."""
-        limit = "no limit" if self.day_limit_usd is None else f"of ${self.day_limit_usd:.2f}"
-        yield "application", str(self.root)
-        yield "model", self.model
-        yield "embedder", self.embedder
-        yield from ((name, f"{count:,}") for name, count in asdict(self.counts).items())
-        for run in self.last_runs:
-            yield "last run", f"{run.source}: {run.status}, {run.started_at}"
-        yield "spent today", f"${self.spent_today_usd:.6f} {limit}"
-        if self.degraded:
-            yield "degraded", self.degraded
-
-
-class App:
-    """An application: its settings, its parts, and what one does with them. Use it as a context manager."""
+class Parts:
+    """The parts of an application, each made when it is first needed. Use it as a context manager."""
 
     def __init__(
         self,
@@ -122,107 +76,6 @@ class App:
         self.catalog = Catalog(settings.state / "catalog.db")
         self.index_lock = FileLock(settings.state / "index.lock", purpose="the index")
 
-    # ---- what one does with it
-
-    def ingest(self, paths: Sequence[Path | str] = (), *, progress: Progress | None = None) -> list[IngestReport]:
-        """Take documents in and bring the vector index up to date.
-
-        Args:
-            paths: Files or folders; none syncs every source of the settings. A path inside a known source syncs that
-                source, so that no document is taken in twice.
-            progress: Told of every document.
-
-        Returns:
-            A report for each source, in order.
-
-        Raises:
-            ConfigError: No path and no source is named, or a source's settings are wrong.
-            ConnectorError: A source cannot be read.
-            LockedError: Another process is ingesting.
-            CostError: Embedding could pass a budget, or has no price.
-        """
-        sources = self._sources_of(paths) if paths else self.sources()
-        with FileLock(self.settings.state / "ingest.lock", purpose="ingestion"):
-            try:
-                return [
-                    self.ingestor.run(source.name, source.connector, default_acl=source.acl, progress=progress)
-                    for source in sources
-                ]
-            finally:
-                self.projection.apply_pending()
-
-    def ask(self, question: str, *, principal: Principal = LOCAL_USER, history: Sequence[Message] = ()) -> Answer:
-        """Answer a question; see `RagPipeline.answer` for the errors. For scripts: it blocks."""
-        return _run(self.answer(question, principal=principal, history=history))
-
-    async def answer(self, question: str, *, principal: Principal, history: Sequence[Message] = ()) -> Answer:
-        """Answer a question from what `principal` may read."""
-        return await self.pipeline.answer(question, principal=principal, history=history)
-
-    def stream(
-        self, question: str, *, principal: Principal, history: Sequence[Message] = ()
-    ) -> AsyncGenerator[str | Answer]:
-        """Yield the answer in pieces, and the whole `Answer` last."""
-        return self.pipeline.stream(question, principal=principal, history=history)
-
-    def search(self, query: str, *, top_k: int | None = None, principal: Principal = LOCAL_USER) -> list[Hit]:
-        """Find chunks that `principal` may read, best first.
-
-        Raises:
-            PromptError: The query is blank or too long.
-            RetrievalError: The search cannot be made.
-        """
-        self.assembler.check_question(query)
-        return self.retriever.retrieve(query, principal=principal, top_k=top_k or self.settings.retrieval.top_k)
-
-    def status(self) -> Status:
-        """What the application holds, and whether all of it works."""
-        limit = self.settings.budgets.day_usd
-        return Status(
-            root=self.settings.root,
-            model=self.settings.model,
-            embedder=self.embedder.identity,
-            counts=self.catalog.counts(),
-            last_runs=tuple(self.catalog.runs(3)),
-            spent_today_usd=self._spent_today_usd(),
-            day_limit_usd=None if limit is None else float(limit),
-            degraded=self.projection.failure or self.dense.degraded,
-        )
-
-    def _spent_today_usd(self) -> float:
-        from llmapp.costs.records import NANO_PER_USD
-
-        today = (balance for balance in self.ledger.balances() if balance.budget.startswith("day:"))
-        return sum(balance.posted_nano_usd for balance in today) / NANO_PER_USD
-
-    def verify_index(self) -> IndexCheck:
-        """Compare the vector index with the catalog."""
-        return self.projection.verify()
-
-    def rebuild_index(self) -> int:
-        """Build the vector index again from the stored embeddings; nothing is embedded.
-
-        Returns:
-            Number of chunks.
-
-        Raises:
-            LockedError: Another process holds the index.
-        """
-        return self.projection.rebuild()
-
-    def sources(self) -> list[Source]:
-        """The sources of the settings.
-
-        Raises:
-            ConfigError: There is none, or one's settings are wrong.
-        """
-        if not self.settings.sources:
-            raise ConfigError("nothing to ingest", hint="name a PATH, or add [[sources]] to llmapp.toml")
-        return [
-            Source(given.name, self._connector(given.connector, dict(given.settings)), given.acl)
-            for given in self.settings.sources
-        ]
-
     def close(self) -> None:
         """Close files and end worker processes."""
         made = self.__dict__
@@ -237,8 +90,6 @@ class App:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-    # ---- the parts, each made when it is first needed
 
     @cached_property
     def embedder(self) -> GuardedEmbedder:
@@ -392,7 +243,18 @@ class App:
             self.retriever, self.assembler, self.model, model_name=self.settings.model, top_k=self.settings.retrieval.top_k
         )
 
-    # ---- sources
+    def sources(self) -> list[Source]:
+        """The sources of the settings.
+
+        Raises:
+            ConfigError: There is none, or one's settings are wrong.
+        """
+        if not self.settings.sources:
+            raise ConfigError("nothing to ingest", hint="name a PATH, or add [[sources]] to llmapp.toml")
+        return [
+            Source(given.name, self._connector(given.connector, dict(given.settings)), given.acl)
+            for given in self.settings.sources
+        ]
 
     def _connector(self, name: str, settings: dict[str, JsonValue]) -> Connector:
         from llmapp.ingestion.registry import load_connector
@@ -404,7 +266,12 @@ class App:
             settings.setdefault("relative_to", str(self.settings.root))
         return load_connector(name, settings)
 
-    def _sources_of(self, paths: Sequence[Path | str]) -> list[Source]:
+    def sources_of(self, paths: Sequence[Path | str]) -> list[Source]:
+        """The sources that hold these files or folders; a path that no source holds becomes one of its own.
+
+        Raises:
+            SourceNotFoundError: A path is not there.
+        """
         found: dict[str, Source] = {}
         for given in paths:
             path = Path(given)
@@ -427,27 +294,3 @@ class App:
         around = (Path(name) for name in self.catalog.sources() if path.is_relative_to(name))
         root_path = min(around, key=lambda folder: len(folder.parts), default=path)
         return Source(str(root_path), self._connector("files", {"path": str(root_path)}), (PUBLIC,))
-
-
-def open_app(path: Path | str | None = None, *, model: BaseChatModel | None = None) -> App:
-    """Open the application whose llmapp.toml is at `path`, or the nearest one above the current folder.
-
-    Args:
-        path: llmapp.toml, or its folder; None looks for it.
-        model: Takes the place of the chat model that the settings name.
-
-    Raises:
-        ConfigError: The settings are wrong.
-        CatalogError: The catalog cannot be opened.
-    """
-    return App(load_settings(path), model=model)
-
-
-def _run(work: Coroutine[None, None, _T]) -> _T:
-    """Run to the end from synchronous code, also where a loop is running already (a notebook)."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(asyncio.run, work).result()

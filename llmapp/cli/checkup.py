@@ -14,7 +14,7 @@ from llmapp.errors import LLMAppError
 
 if TYPE_CHECKING:
     from llmapp.app.shapes import Shape
-    from llmapp.bootstrap import App
+    from llmapp.application import App
 
 _SQLITE_SAFE = (3, 51, 3)
 _LEAST_FREE_BYTES = 500_000_000
@@ -36,7 +36,7 @@ class Finding:
 
 def examine(config: Path | None) -> list[Finding]:
     """Look at everything; nothing is changed and nothing is sent anywhere."""
-    from llmapp.bootstrap import open_app
+    from llmapp.application import open_app
 
     findings = [_python(), _sqlite()]
     try:

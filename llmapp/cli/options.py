@@ -15,7 +15,7 @@ from llmapp.cli.errors import reported
 
 if TYPE_CHECKING:
     from llmapp.app.shapes import Shape
-    from llmapp.bootstrap import App
+    from llmapp.application import App
 
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Config: TypeAlias = Annotated[
@@ -27,7 +27,7 @@ Config: TypeAlias = Annotated[
 def opened(config: Path | None, *, as_json: bool) -> Iterator[App]:
     """Open the application for a verb; errors become one line and an exit code."""
     with reported(as_json=as_json):
-        from llmapp.bootstrap import open_app
+        from llmapp.application import open_app
 
         with open_app(config) as app:
             yield app

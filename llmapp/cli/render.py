@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from llmapp.bootstrap import Status
+    from llmapp.application import Status
     from llmapp.catalog.records import QuarantineRecord
     from llmapp.ingestion.ingestor import IngestReport
     from llmapp.types import Answer, Citation, Hit, PromptReport

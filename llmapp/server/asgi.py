@@ -21,7 +21,7 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from llmapp.bootstrap import App
+from llmapp.application import App
 from llmapp.config import Settings
 from llmapp.errors import ConfigError, LLMAppError
 from llmapp.server import errors

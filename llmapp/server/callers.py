@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias, cast
 
 from fastapi import Depends, Request
 
-from llmapp.bootstrap import App
+from llmapp.application import App
 from llmapp.types import LOCAL_USER, Principal
 
 

@@ -7,7 +7,7 @@ import time
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from llmapp.bootstrap import App
+from llmapp.application import App
 from llmapp.errors import UnknownModelError
 from llmapp.server.callers import Application, Caller
 from llmapp.server.completions import Completion, check_offered, conversation_of, events_of, model_shape

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from llmapp.app.shapes import Shape, answer_shape, hits_shape
-from llmapp.bootstrap import App
+from llmapp.application import App
 from llmapp.errors import CatalogError
 from llmapp.server.callers import Application, Caller
 from llmapp.server.schemas import AnswerBody, AskRequest, ErrorBody, HitsBody, ReadyBody, SearchRequest

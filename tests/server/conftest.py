@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import PrivateAttr
 
-from llmapp.bootstrap import App
+from llmapp.application import App
 from llmapp.config import Settings
 from llmapp.server.asgi import _listening, create_app
 from llmapp.testing.fakes import HashEmbedder, ScriptedChatModel

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from llmapp.bootstrap import App
+from llmapp.application import App
 from llmapp.config import Settings
 from llmapp.errors import ConfigError, LLMAppError
 from llmapp.server.asgi import create_app, run

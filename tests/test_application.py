@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from llmapp import Principal, open_app
-from llmapp.bootstrap import App
+from llmapp.application import App
 from llmapp.catalog.lock import FileLock
 from llmapp.config import BudgetSettings, PriceSettings, PromptSettings, Settings, SourceSettings
 from llmapp.errors import (
