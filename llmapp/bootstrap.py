@@ -164,9 +164,10 @@ class Parts:
     @cached_property
     def counter(self) -> TokenCounter:
         """The token counter of the chat model."""
-        from llmapp.prompting.counting import counter_for
+        from llmapp.prompting.counting import HuggingFaceCounter, counter_for
 
-        return counter_for(self.settings.model)
+        own = self.settings.model_options.tokenizer
+        return counter_for(self.settings.model) if own is None else HuggingFaceCounter(self.settings.root / own)
 
     @cached_property
     def assembler(self) -> Assembler:

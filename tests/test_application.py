@@ -3,6 +3,9 @@
 import asyncio
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from llmapp import Principal, open_app
 from llmapp.application import App
@@ -234,3 +237,13 @@ def test_open_app_reads_the_settings_of_a_folder(tmp_path):
     (tmp_path / "llmapp.toml").write_text('model = "extractive"\n')
     with open_app(tmp_path) as app:
         assert app.settings.root == tmp_path.resolve()
+
+
+def test_the_tokens_are_counted_with_the_tokenizer_that_is_named(tmp_path):
+    tokenizer = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "llmapp.toml").write_text('[model_options]\ntokenizer = "tokenizer.json"\n')
+    with open_app(tmp_path) as app:
+        assert app.counter.count("three short words") == 3
+        assert app.ask("Anything?").report.counter == "tokenizers:tokenizer.json"

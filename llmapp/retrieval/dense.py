@@ -7,6 +7,7 @@ not applied yet are scored exactly and merged in. Whenever the index cannot serv
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from llmapp.errors import IndexUnavailableError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 _EXACT_UP_TO = 10_000
 """Readable chunks that are searched exactly: 0.3 ms at 10,000, against 2.5 ms and an import of a second for Chroma."""
-_OVERFETCH = 4
+_OVERFETCH = 2
 _MOST_CANDIDATES = 1_000
 """Widening beyond this takes longer than exact search over 100,000 chunks."""
 _MOST_PENDING = 2_000
@@ -115,13 +116,22 @@ class DenseRetriever:
         fetch = _OVERFETCH * top_k
         while fetch <= max(_MOST_CANDIDATES, _OVERFETCH * top_k):
             nearest = [chunk_id for chunk_id, _ in index.query(vector, top_k=fetch)]
-            readable = self._catalog.chunks(nearest, principal=principal)
+            readable = self._readable(nearest, principal, top_k)
             if len(readable) >= top_k:
                 return self._merge(readable, self._catalog.chunks(fresh, principal=principal), vector, top_k)
             if len(nearest) < fetch:
                 return None
             fetch *= 2
         return None
+
+    def _readable(self, nearest: Sequence[str], principal: Principal, top_k: int) -> dict[str, Chunk]:
+        """At least the first `top_k` of `nearest` that may be read; fewer when there are no more."""
+        readable: dict[str, Chunk] = {}
+        for start in range(0, len(nearest), top_k):
+            readable |= self._catalog.chunks(nearest[start : start + top_k], principal=principal)
+            if len(readable) >= top_k:
+                break
+        return readable
 
     def _merge(
         self, readable: dict[str, Chunk], fresh: dict[str, Chunk], vector: FloatArray, top_k: int

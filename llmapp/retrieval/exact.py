@@ -1,6 +1,6 @@
 """Exact search over the vectors of the catalog: the oracle of every index, and the default for small sets.
 
-Measured with 384 dimensions on two cores, top 10: 0.3 ms over 10,000 vectors, 7.7 ms over 100,000, 23 ms over 300,000.
+Measured with 384 dimensions on one core: some 0.6 ms over 10,000 vectors.
 """
 
 from __future__ import annotations
@@ -66,9 +66,15 @@ def rank_exact(ids: Sequence[str], vectors: FloatArray, query: FloatArray, *, to
 
 
 def _fast_scores(vectors: FloatArray, positions: NDArray[np.int64], query: FloatArray) -> FloatArray:
-    """Scores of some rows, in the order of `positions`; the last bit depends on where a row stands."""
+    """Scores of some rows in float32, in the order of `positions`.
+
+    Row by row and not as one product: a product takes half the time, but the threads of BLAS go on spinning after it and
+    take the core on which full-text search runs meanwhile; a whole search took three times as long.
+    """
+    import numpy as np
+
     if len(positions) < _GATHER_SHARE * len(vectors):
-        gathered: FloatArray = vectors[positions] @ query
+        gathered: FloatArray = np.vecdot(vectors[positions], query)
         return gathered
-    scored: FloatArray = (vectors @ query)[positions]
+    scored: FloatArray = np.vecdot(vectors, query)[positions]
     return scored

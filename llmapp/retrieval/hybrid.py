@@ -8,8 +8,8 @@ from llmapp.protocols import Retriever
 from llmapp.retrieval.fusion import drop_repeats, fuse
 from llmapp.types import Hit, Principal
 
-_CANDIDATES = 50
-"""Hits that each side brings to the fusion."""
+_CANDIDATES = 30
+"""Hits that each side brings to the fusion. On SciFact's training questions nDCG@10 is .72 to .73 from 10 to 200 of them."""
 
 
 class HybridRetriever:
