@@ -83,7 +83,8 @@ class Parts:
             if name in made:
                 made[name].close()
         self.catalog.close()
-        self.index_lock.release()
+        while self.index_lock.held:
+            self.index_lock.release()
 
     def __enter__(self) -> Self:
         return self

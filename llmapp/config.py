@@ -58,7 +58,7 @@ class RetrievalSettings(_Table):
 
     top_k: int = Field(default=8, ge=1, le=1000)
     """Chunks offered to the prompt."""
-    candidates: int = Field(default=100, ge=1, le=10_000)
+    candidates: int = Field(default=30, ge=1, le=10_000)
     """Chunks that each of dense and lexical search brings to the fusion."""
     exact_up_to: int = Field(default=10_000, ge=0)
     """Readable chunks up to which vectors are compared one by one; above, the vector index is asked."""

@@ -10,7 +10,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from llmapp import Principal, open_app
 from llmapp.application import App
 from llmapp.catalog.lock import FileLock
-from llmapp.config import BudgetSettings, PriceSettings, PromptSettings, Settings, SourceSettings
+from llmapp.config import BudgetSettings, PriceSettings, PromptSettings, RetrievalSettings, Settings, SourceSettings
 from llmapp.errors import (
     BudgetExceededError,
     ConfigError,
@@ -231,6 +231,17 @@ def test_the_application_moves_with_its_folder(tmp_path, build, documents):
     with App(Settings(root=moved, sources=(source,)), embedder=HashEmbedder()) as other:
         other.ingest()
         assert other.catalog.digest() == digest
+
+
+def test_beyond_exact_search_the_index_is_asked_and_degraded_says_when_it_cannot(build, tmp_path):
+    app = build(retrieval=RetrievalSettings(exact_up_to=0))
+    app.ingest()
+    with FileLock(tmp_path / ".llmapp/index.lock", purpose="the index"):
+        exactly = app.search("deductible")
+        assert "another process" in app.status().degraded
+    assert app.search("deductible") == exactly
+    assert app.index_lock.held
+    assert app.status().degraded is None
 
 
 def test_open_app_reads_the_settings_of_a_folder(tmp_path):

@@ -49,7 +49,7 @@ class DenseRetriever:
             catalog: Holds the vectors, and decides what may be read.
             embedder: The one that made the vectors.
             index: Projection of the catalog; None searches exactly whatever the size.
-            lock: The lock of the index; the index is asked only while this process holds it. None asks always.
+            lock: The lock of the index; taken at the first search that needs the index, and kept. None asks always.
             exact_up_to: Most readable chunks that are searched exactly.
         """
         self._catalog = catalog
@@ -94,7 +94,7 @@ class DenseRetriever:
         """Search the index; None when there is none, or it cannot serve or brings too little."""
         if self._index is None:
             return None
-        if self._lock is not None and not self._lock.held:
+        if self._lock is not None and not self._lock.held and not self._lock.try_acquire():
             self._degraded = "another process holds the vector index; exact search serves"
             return None
         try:

@@ -171,3 +171,15 @@ def test_rebuilding_makes_every_live_chunk_pending(catalog, put, record):
     applied(catalog)
     assert catalog.mark_all_pending() == 2
     assert {work.chunk_id for work in catalog.pending()} == catalog.chunk_ids()
+
+
+def test_full_text_search_finds_the_few_readable_ones_among_many(catalog, put, record):
+    put(*(record(f"closed{i}", f"word word word {i}", acl=()) for i in range(60)), record("open", "word and much more text"))
+    (found,) = catalog.match('"word"', principal=LOCAL_USER, top_k=3)
+    assert catalog.chunks([found[0]], principal=LOCAL_USER)[found[0]].document_id == "open"
+
+
+def test_equal_scores_are_ordered_by_chunk_and_not_by_the_order_of_commits(catalog, put, record):
+    put(*(record(f"d{i}", f"word{i} same") for i in range(50)))
+    found = [chunk_id for chunk_id, _ in catalog.match('"same"', principal=LOCAL_USER, top_k=5)]
+    assert found == sorted(catalog.chunk_ids())[:5]

@@ -89,7 +89,8 @@ def test_an_index_that_another_process_holds_is_left_alone(catalog, embedder, in
     put(flood="water")
     lock = FileLock(tmp_path / "other.lock", purpose="the index")
     retriever = DenseRetriever(catalog, embedder, index=index, lock=lock, exact_up_to=0)
-    assert names(retriever.retrieve("water", principal=LOCAL_USER, top_k=3)) == ["flood"]
+    with FileLock(tmp_path / "other.lock", purpose="the index"):
+        assert names(retriever.retrieve("water", principal=LOCAL_USER, top_k=3)) == ["flood"]
     assert retriever.degraded == "another process holds the vector index; exact search serves"
     assert index._client is None
 
