@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from llmapp.bootstrap import Parts
+from llmapp.bootstrap import Parts, Source, part
 from llmapp.catalog.lock import FileLock
 from llmapp.config import load_settings
+from llmapp.errors import ConnectorError, SourceEmptyError
 from llmapp.types import LOCAL_USER, Answer, Hit, Message, Principal
 
 if TYPE_CHECKING:
@@ -83,23 +84,47 @@ class App(Parts):
 
         Raises:
             ConfigError: No path and no source is named, or a source's settings are wrong.
-            ConnectorError: A source cannot be read.
+            ConnectorError: A source cannot be read, or holds nothing; the others were, and are up to date.
             LockedError: Another process is ingesting.
+            EmbedderError, EmbedderMismatchError: The embedder failed, or the catalog holds vectors of another one.
             CostError: Embedding could pass a budget, or has no price.
+            CatalogError: The database failed.
         """
         sources = self.sources_of(paths) if paths else self.sources()
         with FileLock(self.settings.state / "ingest.lock", purpose="ingestion"):
             try:
-                return [
-                    self.ingestor.run(source.name, source.connector, default_acl=source.acl, progress=progress)
-                    for source in sources
-                ]
+                return self._ingest(sources, progress)
             finally:
                 self.projection.apply_pending()
 
+    def _ingest(self, sources: Sequence[Source], progress: Progress | None) -> list[IngestReport]:
+        reports: list[IngestReport] = []
+        errors: list[ConnectorError] = []
+        for source in sources:
+            for name in self.superseded_by(source):
+                self.catalog.delete(name, self.catalog.document_ids(name))
+            try:
+                report = self.ingestor.run(source.name, source.connector, default_acl=source.acl, progress=progress)
+                reports.append(_not_empty(report))
+            except ConnectorError as error:  # the other sources are not to wait for this one
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return reports
+
     def ask(self, question: str, *, principal: Principal = LOCAL_USER, history: Sequence[Message] = ()) -> Answer:
         """Answer a question; see `RagPipeline.answer` for the errors. For scripts: it blocks."""
-        return _run(self.answer(question, principal=principal, history=history))
+        return self._loop.run(self.answer(question, principal=principal, history=history))
+
+    @part
+    def _loop(self) -> _Loop:
+        return _Loop()
+
+    def close(self) -> None:
+        """End what is running, close files and end worker processes."""
+        if "_loop" in self.__dict__:
+            self._loop.close()
+        super().close()
 
     async def answer(self, question: str, *, principal: Principal, history: Sequence[Message] = ()) -> Answer:
         """Answer a question from what `principal` may read."""
@@ -124,15 +149,17 @@ class App(Parts):
     def status(self) -> Status:
         """What the application holds, and whether all of it works."""
         limit = self.settings.budgets.day_usd
+        counts = self.catalog.counts()
+        fault = self.index.fault() if counts.chunks > counts.pending else None
         return Status(
             root=self.settings.root,
-            model=self.settings.model,
+            model=self.model_name,
             embedder=self.embedder.identity,
-            counts=self.catalog.counts(),
+            counts=counts,
             last_runs=tuple(self.catalog.runs(3)),
             spent_today_usd=self._spent_today_usd(),
             day_limit_usd=None if limit is None else float(limit),
-            degraded=self.projection.failure or self.dense.degraded,
+            degraded=fault or self.projection.failure or self.dense.degraded,
         )
 
     def _spent_today_usd(self) -> float:
@@ -171,11 +198,41 @@ def open_app(path: Path | str | None = None, *, model: BaseChatModel | None = No
     return App(load_settings(path), model=model)
 
 
-def _run(work: Coroutine[None, None, _T]) -> _T:
-    """Run to the end from synchronous code, also where a loop is running already (a notebook)."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(asyncio.run, work).result()
+def _not_empty(report: IngestReport) -> IngestReport:
+    if report.added + report.changed + report.unchanged + report.deleted + report.quarantined == 0:
+        kept = "; what was taken in from it before is kept" if report.kept_because_empty else ""
+        raise SourceEmptyError(f"{report.source} holds no documents{kept}", hint="check its path and its glob")
+    return report
+
+
+class _Loop:
+    """An event loop in a thread of its own, for callers that have none: clients of providers belong to one loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="llmapp", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[None, None, _T]) -> _T:
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        self.run(_end_all_tasks())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
+
+
+async def _end_all_tasks() -> None:
+    """Cancel what is left and wait for it: the guard settles what a cancelled call has cost."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

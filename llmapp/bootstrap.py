@@ -6,16 +6,19 @@ replaced by an argument; the tests build the same application with fakes.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import permutations
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from llmapp.catalog.catalog import Catalog
 from llmapp.catalog.lock import FileLock
-from llmapp.config import Settings
+from llmapp.config import Settings, SourceSettings
 from llmapp.errors import ConfigError, SourceNotFoundError
 from llmapp.types import PUBLIC
 
@@ -38,6 +41,24 @@ if TYPE_CHECKING:
     from llmapp.retrieval.projection import IndexProjection
 
 
+_T = TypeVar("_T")
+
+
+class part(cached_property[_T]):  # noqa: N801 - used as a decorator
+    """A part that is made when it is first asked for, once, also when several threads ask."""
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> _T: ...
+    def __get__(self, instance: object | None, owner: type[Any] | None = None) -> Self | _T:
+        """The part; the lock is taken only until it is made."""
+        if not isinstance(instance, Parts):
+            return self
+        with instance._making:  # noqa: SLF001 - the lock is for this
+            return super().__get__(instance, owner)
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A connector that is ready to be read, with the access list for documents that bring none."""
@@ -45,6 +66,8 @@ class Source:
     name: str
     connector: Connector
     acl: tuple[str, ...]
+    root: Path | None = None
+    """The file or folder that is read; None where the source is no file system."""
 
 
 class Parts:
@@ -62,8 +85,8 @@ class Parts:
 
         Args:
             settings: From `load_settings`.
-            model: Takes the place of the chat model that the settings name; it is guarded like any other.
-            embedder: Takes the place of the default embedder.
+            model: Takes the place of the chat model that the settings name; guarded and priced by its own name.
+            embedder: Takes the place of the default embedder; priced by its identity.
             index: Takes the place of Chroma.
 
         Raises:
@@ -73,13 +96,16 @@ class Parts:
         self._given_model = model
         self._given_embedder = embedder
         self._given_index = index
+        self._making = threading.RLock()
+        with suppress(OSError):  # the catalog says what is wrong with the folder
+            settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds the text of all documents
         self.catalog = Catalog(settings.state / "catalog.db")
         self.index_lock = FileLock(settings.state / "index.lock", purpose="the index")
 
     def close(self) -> None:
         """Close files and end worker processes."""
         made = self.__dict__
-        for name in ("parser", "index", "ledger"):
+        for name in ("retriever", "parser", "index", "ledger"):
             if name in made:
                 made[name].close()
         self.catalog.close()
@@ -92,17 +118,25 @@ class Parts:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    @cached_property
+    @part
     def embedder(self) -> GuardedEmbedder:
         """The embedder, guarded."""
         from llmapp.costs.embedding import GuardedEmbedder
-        from llmapp.costs.prices import free_price
         from llmapp.retrieval.minilm import MiniLMEmbedder
 
         inner = self._given_embedder or MiniLMEmbedder()
-        return GuardedEmbedder(inner, ledger=self.ledger, price=free_price(inner.identity))
+        return GuardedEmbedder(inner, ledger=self.ledger, price=self.prices.price(inner.identity))
 
-    @cached_property
+    @part
+    def model_name(self) -> str:
+        """Name of the chat model, by which it is priced and counted: of the settings, or the given model's own."""
+        if self._given_model is None:
+            return self.settings.model
+        own = self._given_model._get_ls_params()  # noqa: SLF001 - the only place where langchain's models tell their name
+        names = (own.get("ls_provider"), own.get("ls_model_name"))
+        return ":".join(name for name in names if name)
+
+    @part
     def model(self) -> GuardedChatModel:
         """The chat model, guarded."""
         from llmapp.costs.guard import GuardedChatModel
@@ -111,12 +145,12 @@ class Parts:
 
         return GuardedChatModel(
             inner=self._given_model or self._chat_model(),
-            model=self.settings.model,
+            model=self.model_name,
             ledger=self.ledger,
             prices=self.prices,
             counter=self.counter,
             max_output_tokens=self.settings.model_options.max_output_tokens,
-            translate=partial(translate_model_error, model=self.settings.model),
+            translate=partial(translate_model_error, model=self.model_name),
             limit_output=limit_output,
         )
 
@@ -128,13 +162,13 @@ class Parts:
             self.settings.model,
             max_output_tokens=options.max_output_tokens,
             base_url=options.base_url,
-            api_key=self.settings.api_key,
+            api_key=self.settings.api_key if options.base_url else None,  # never to a provider it was not meant for
             timeout_s=options.timeout_s,
             embedder=self.embedder,
             count_tokens=self.counter.count,
         )
 
-    @cached_property
+    @part
     def ledger(self) -> Ledger:
         """The ledger and its budgets."""
         from llmapp.costs.ledger import Ledger
@@ -146,10 +180,11 @@ class Parts:
         lease_s = 2 * self.settings.model_options.timeout_s + 60
         return Ledger(self.settings.state / "ledger.db", budgets, lease_s=lease_s)
 
-    @cached_property
+    @part
     def prices(self) -> PriceBook:
         """The prices: the user's own first, then the bundled ones."""
         from llmapp.costs.prices import PriceBook, declared_price
+        from llmapp.retrieval.minilm import MiniLMEmbedder
 
         return PriceBook(
             {
@@ -159,18 +194,19 @@ class Parts:
                     output_usd_per_million=own.output_usd_per_million,
                 )
                 for name, own in self.settings.prices.items()
-            }
+            },
+            local={MiniLMEmbedder.identity},
         )
 
-    @cached_property
+    @part
     def counter(self) -> TokenCounter:
         """The token counter of the chat model."""
         from llmapp.prompting.counting import HuggingFaceCounter, counter_for
 
         own = self.settings.model_options.tokenizer
-        return counter_for(self.settings.model) if own is None else HuggingFaceCounter(self.settings.root / own)
+        return counter_for(self.model_name) if own is None else HuggingFaceCounter(self.settings.root / own)
 
-    @cached_property
+    @part
     def assembler(self) -> Assembler:
         """The prompt assembler."""
         from llmapp.prompting.assembly import Assembler
@@ -184,21 +220,21 @@ class Parts:
             max_question_chars=prompt.max_question_chars,
         )
 
-    @cached_property
+    @part
     def index(self) -> VectorIndex:
         """The vector index."""
         from llmapp.retrieval.chroma import ChromaIndex
 
         return self._given_index or ChromaIndex(self.settings.state / "chroma")
 
-    @cached_property
+    @part
     def projection(self) -> IndexProjection:
         """Carries the catalog into the vector index."""
         from llmapp.retrieval.projection import IndexProjection
 
         return IndexProjection(self.catalog, self.index, self.index_lock)
 
-    @cached_property
+    @part
     def dense(self) -> DenseRetriever:
         """Search by meaning."""
         from llmapp.retrieval.dense import DenseRetriever
@@ -211,7 +247,7 @@ class Parts:
             exact_up_to=self.settings.retrieval.exact_up_to,
         )
 
-    @cached_property
+    @part
     def retriever(self) -> HybridRetriever:
         """Search by meaning and by words, fused."""
         from llmapp.retrieval.hybrid import HybridRetriever
@@ -219,14 +255,14 @@ class Parts:
 
         return HybridRetriever(self.dense, LexicalRetriever(self.catalog), candidates=self.settings.retrieval.candidates)
 
-    @cached_property
+    @part
     def parser(self) -> ProcessParser:
         """The parser with its worker processes."""
         from llmapp.ingestion.parsing import ProcessParser
 
         return ProcessParser()
 
-    @cached_property
+    @part
     def ingestor(self) -> Ingestor:
         """The host of the connectors."""
         from llmapp.ingestion.chunking import StructureChunker
@@ -234,15 +270,15 @@ class Parts:
         from llmapp.ingestion.ingestor import Ingestor
 
         chunker = StructureChunker(self.embedder.tokenizer, chunk_tokens(self.embedder))
-        return Ingestor(self.catalog, self.parser, chunker, self.embedder)
+        return Ingestor(self.catalog, self.parser, chunker, self.embedder, batch_chunks=64)
 
-    @cached_property
+    @part
     def pipeline(self) -> RagPipeline:
         """The question path."""
         from llmapp.app.rag import RagPipeline
 
         return RagPipeline(
-            self.retriever, self.assembler, self.model, model_name=self.settings.model, top_k=self.settings.retrieval.top_k
+            self.retriever, self.assembler, self.model, model_name=self.model_name, top_k=self.settings.retrieval.top_k
         )
 
     def sources(self) -> list[Source]:
@@ -253,10 +289,22 @@ class Parts:
         """
         if not self.settings.sources:
             raise ConfigError("nothing to ingest", hint="name a PATH, or add [[sources]] to llmapp.toml")
-        return [
-            Source(given.name, self._connector(given.connector, dict(given.settings)), given.acl)
-            for given in self.settings.sources
-        ]
+        roots = [(given, root) for given in self.settings.sources if (root := self._root(given))]
+        for (outer, around), (inner, root) in permutations(roots, 2):
+            if root.is_relative_to(around) and set(inner.acl) != set(outer.acl):
+                raise ConfigError(
+                    f"source {inner.name} lies inside {outer.name} and has another access list",
+                    hint="keep the folders apart, or give both the same acl",
+                )
+        return [self._source(given) for given in self.settings.sources]
+
+    def _source(self, given: SourceSettings) -> Source:
+        return Source(given.name, self._connector(given.connector, dict(given.settings)), given.acl, self._root(given))
+
+    def _root(self, given: SourceSettings) -> Path | None:
+        """The file or folder that a source of files reads; None for other connectors."""
+        path = given.settings.get("path")
+        return (self.settings.root / path).resolve() if given.connector == "files" and isinstance(path, str) else None
 
     def _connector(self, name: str, settings: dict[str, JsonValue]) -> Connector:
         from llmapp.ingestion.registry import load_connector
@@ -273,26 +321,41 @@ class Parts:
 
         Raises:
             SourceNotFoundError: A path is not there.
+            ConfigError: A path holds a source of the settings, whose access list would be lost.
         """
         found: dict[str, Source] = {}
         for given in paths:
-            path = Path(given)
-            if not path.exists():
-                raise SourceNotFoundError(f"{given} is not there", hint="check the path")
-            source = self._source_around(path.resolve())
+            try:
+                path = Path(given).resolve(strict=True)
+            except (OSError, RuntimeError) as error:
+                raise SourceNotFoundError(f"{str(given)[:200]} is not there", hint="check the path") from error
+            source = self._source_around(path)
             found[source.name] = source
-        return list(found.values())
+        return [source for source in found.values() if not any(_holds(other, source) for other in found.values())]
+
+    def superseded_by(self, source: Source) -> list[str]:
+        """Names of paths that were taken in on their own before, and that this source now holds."""
+        if source.root is None:
+            return []
+        return [name for name in self.catalog.sources() if name != source.name and Path(name).is_relative_to(source.root)]
 
     def _source_around(self, path: Path) -> Source:
         """The source of the settings, or the path of an earlier run, that holds `path`; else a new one."""
         for given in self.settings.sources:
-            root = given.settings.get("path")
-            if (
-                given.connector == "files"
-                and isinstance(root, str)
-                and path.is_relative_to((self.settings.root / root).resolve())
-            ):
-                return Source(given.name, self._connector(given.connector, dict(given.settings)), given.acl)
+            root = self._root(given)
+            if root is not None and path.is_relative_to(root):
+                return self._source(given)
+            if root is not None and root.is_relative_to(path):
+                raise ConfigError(
+                    f"{path} holds the source {given.name}, which has an access list of its own",
+                    hint="ingest without a path, or name a folder beside it",
+                )
         around = (Path(name) for name in self.catalog.sources() if path.is_relative_to(name))
         root_path = min(around, key=lambda folder: len(folder.parts), default=path)
-        return Source(str(root_path), self._connector("files", {"path": str(root_path)}), (PUBLIC,))
+        connector = self._connector("files", {"path": str(root_path)})
+        return Source(str(root_path), connector, (PUBLIC,), root_path)
+
+
+def _holds(outer: Source, inner: Source) -> bool:
+    """Whether the folder of one source lies inside that of another."""
+    return bool(outer.root and inner.root and outer.root != inner.root and inner.root.is_relative_to(outer.root))

@@ -7,6 +7,7 @@ providers (``OPENAI_API_KEY`` and the like) are read by the provider's own packa
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from decimal import Decimal
 from pathlib import Path
@@ -14,13 +15,22 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from llmapp.errors import ConfigError, UnknownSettingError
 from llmapp.types import PUBLIC
 
 FILE_NAME = "llmapp.toml"
 STATE_FOLDER = ".llmapp"
+_PREFIX = "LLMAPP_"
+_OTHER_VARIABLES = {"DATA"}
+"""``LLMAPP_DATA`` names the evaluation data, for benchmarks and tests."""
 
 
 class _Table(BaseModel):
@@ -78,7 +88,7 @@ class PromptSettings(_Table):
 class BudgetSettings(_Table):
     """Limits of money; a call that could pass one at worst is refused."""
 
-    day_usd: Decimal | None = Field(default=None, ge=0)
+    day_usd: Decimal | None = Field(default=None, ge=0, le=9_000_000_000)
     """USD for a day (UTC); None is no limit, and everything is recorded all the same."""
 
 
@@ -108,7 +118,7 @@ class Settings(BaseSettings):
     """All settings of an application."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LLMAPP_", env_nested_delimiter="__", extra="forbid", frozen=True, use_attribute_docstrings=True
+        env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, use_attribute_docstrings=True
     )
 
     root: Path = Path()
@@ -140,14 +150,16 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic's
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the file, which comes in as the arguments."""
-        return (env_settings, init_settings)
+        """The environment wins over the file, which comes in as the arguments; the root is no setting of either."""
+        given = init_settings() if isinstance(init_settings, InitSettingsSource) else {}
+        root = InitSettingsSource(settings_cls, {"root": given.get("root", Path())})
+        return (root, env_settings, init_settings)
 
 
 def load_settings(path: Path | str | None = None) -> Settings:
@@ -171,11 +183,16 @@ def load_settings(path: Path | str | None = None) -> Settings:
     for forbidden in ("root", "api_key"):
         if forbidden in values:
             raise ConfigError(f"{FILE_NAME}: {forbidden} is not a key of the file", hint="secrets come from the environment")
+    _check_variables()
     root = file.parent if file is not None else Path.cwd()
     try:
         settings = Settings(**{**values, "root": root.resolve()})
     except ValidationError as error:
         raise _config_error(error) from error
+    except SettingsError as error:  # a variable that should hold JSON; its value may be a secret
+        raise ConfigError(
+            f"a variable cannot be read: {error}", hint="name a key, e.g. LLMAPP_PROMPT__BUDGET_TOKENS"
+        ) from None
     _check_names(settings.sources)
     return settings
 
@@ -218,6 +235,17 @@ def _config_error(error: ValidationError) -> ConfigError:
         )
     nearest = difflib.get_close_matches(key, known_keys(), n=1, cutoff=0.0)
     return UnknownSettingError(f"{FILE_NAME}: there is no setting {key}", hint=f"did you mean {nearest[0]}?")
+
+
+def _check_variables() -> None:
+    keys = {name.upper() for name in Settings.model_fields} - {"ROOT"} | _OTHER_VARIABLES
+    for variable in os.environ:
+        key = variable.upper().removeprefix(_PREFIX).split("__")[0]
+        if variable.upper().startswith(_PREFIX) and key not in keys:
+            nearest = difflib.get_close_matches(key, keys, n=1, cutoff=0.0)[0]
+            raise UnknownSettingError(
+                f"there is no setting for the variable {variable}", hint=f"did you mean {_PREFIX}{nearest}?"
+            )
 
 
 def _check_names(sources: tuple[SourceSettings, ...]) -> None:

@@ -6,7 +6,8 @@
     │   ├── UnknownPluginError          no entry point of that name
     │   └── MissingDependencyError      an extra is not installed; names it
     ├── ConnectorError                  a source cannot be read
-    │   └── SourceNotFoundError         the path or address is not there
+    │   ├── SourceNotFoundError         the path or address is not there
+    │   └── SourceEmptyError            there is nothing in it; what was taken in before is kept
     ├── IngestionError                  one document cannot be taken in (it is quarantined)
     │   ├── UnsupportedMediaTypeError   no parser reads it
     │   ├── ParseError                  the parser refused it, or it holds no text
@@ -41,7 +42,8 @@ live in one table each: `llmapp.server.errors` and `llmapp.cli.errors`. A progra
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import ClassVar, Literal
 
 
 class LLMAppError(Exception):
@@ -113,6 +115,12 @@ class SourceNotFoundError(ConnectorError):
     """The path or address of a source is not there."""
 
     code = "source_not_found"
+
+
+class SourceEmptyError(ConnectorError):
+    """A source mentions no document at all; what was taken in from it before is kept."""
+
+    code = "source_empty"
 
 
 class IngestionError(LLMAppError):
@@ -320,15 +328,16 @@ class UnknownPriceError(CostError):
 
     code = "unknown_price"
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, part: Literal["price", "output price"] = "price") -> None:
         """Name the model and the way to declare a price.
 
         Args:
             model: The model that has no price.
+            part: What is not known: any price, or only that of its output.
         """
         super().__init__(
-            f"no price is known for {model}",
-            hint=f'declare it in llmapp.toml: [prices."{model}"] input_usd_per_million = ..., output_usd_per_million = ...',
+            f"no {part} is known for {model}",
+            hint=f'declare input_usd_per_million and output_usd_per_million in llmapp.toml under [prices."{model}"]',
         )
         self.model = model
 
@@ -356,3 +365,17 @@ class OverloadedError(RequestError):
 
     code = "overloaded"
     retryable = True
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it was raised from, outermost first; each link once.
+
+    Only ``raise ... from`` counts. What merely was being handled at the time (``__context__``) may be unrelated: in a
+    fallback it is the failure of another call.
+    """
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        link = link.__cause__

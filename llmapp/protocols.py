@@ -140,6 +140,9 @@ class VectorIndex(Protocol):
             IndexUnavailableError: The store cannot be read.
         """
 
+    def fault(self) -> str | None:
+        """Why the store cannot serve, found without opening it; None when nothing speaks against it."""
+
     def clear(self) -> None:
         """Throw everything away, a broken store included."""
 

@@ -16,6 +16,7 @@ PUBLIC = "public"
 """The grant that every principal holds."""
 
 Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length", "content_filter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +221,8 @@ class Answer:
     report: PromptReport
     timings_s: Mapping[str, float]
     """Seconds by stage: ``retrieve``, ``assemble``, ``complete``, ``total``."""
+    finish_reason: FinishReason | None = None
+    """Why the model stopped: at its end, at the output limit, or by the provider's filter; None when it did not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,10 @@
 """The application as a whole, with the real parts unless a test says otherwise."""
 
 import asyncio
+import json
+import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from tokenizers import Tokenizer
@@ -10,10 +14,19 @@ from tokenizers.pre_tokenizers import Whitespace
 from llmapp import Principal, open_app
 from llmapp.application import App
 from llmapp.catalog.lock import FileLock
-from llmapp.config import BudgetSettings, PriceSettings, PromptSettings, RetrievalSettings, Settings, SourceSettings
+from llmapp.config import (
+    BudgetSettings,
+    ModelOptions,
+    PriceSettings,
+    PromptSettings,
+    RetrievalSettings,
+    Settings,
+    SourceSettings,
+)
 from llmapp.errors import (
     BudgetExceededError,
     ConfigError,
+    EmbedderMismatchError,
     LockedError,
     PromptError,
     QuestionTooLongError,
@@ -25,6 +38,49 @@ from llmapp.errors import (
 from llmapp.frames import REFUSAL
 from llmapp.testing.fakes import HashEmbedder, ScriptedChatModel
 from llmapp.types import Answer
+
+FREE = {name: PriceSettings(input_usd_per_million=0, output_usd_per_million=0) for name in ("scripted", "hash/64")}
+
+
+class KeepsConnections(BaseHTTPRequestHandler):
+    """A provider that keeps its connections open, as real ones do."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args):
+        pass
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.connections.add(self.client_address)
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+        choice = {"index": 0, "delta": {"role": "assistant", "content": "Water damage is covered."}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
+        for event in (
+            json.dumps({**chunk, "choices": [choice]}),
+            json.dumps({**chunk, "choices": [], "usage": usage}),
+            "[DONE]",
+        ):
+            data = f"data: {event}\n\n".encode()
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        self.wfile.write(b"0\r\n\r\n")
+
+
+@pytest.fixture
+def provider():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), KeepsConnections)
+    server.daemon_threads = True
+    server.connections = set()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @pytest.fixture
@@ -40,9 +96,9 @@ def documents(tmp_path):
 def build(tmp_path, documents):
     opened = []
 
-    def make(*, model=None, acl=("public",), **settings):
+    def make(*, model=None, model_spec="extractive", acl=("public",), **settings):
         source = SourceSettings(name="docs", acl=acl, settings={"path": "documents"})
-        whole = Settings(**{"root": tmp_path, "sources": (source,), **settings})
+        whole = Settings(**{"root": tmp_path, "sources": (source,), "prices": FREE, "model": model_spec, **settings})
         app = App(whole, model=model, embedder=HashEmbedder())
         opened.append(app)
         return app
@@ -102,7 +158,10 @@ def test_a_missing_path_takes_nothing_in(build, tmp_path, documents):
 
 
 def test_without_sources_there_is_nothing_to_ingest(tmp_path):
-    with App(Settings(root=tmp_path), embedder=HashEmbedder()) as app, pytest.raises(ConfigError, match="nothing to ingest"):
+    with (
+        App(Settings(root=tmp_path, prices=FREE), embedder=HashEmbedder()) as app,
+        pytest.raises(ConfigError, match="nothing to ingest"),
+    ):
         app.ingest()
 
 
@@ -159,7 +218,7 @@ def test_a_call_that_could_pass_the_budget_is_refused_before_it_is_made(build):
     app = build(
         model=model,
         budgets=BudgetSettings(day_usd="0.000001"),
-        prices={"extractive": PriceSettings(input_usd_per_million=10, output_usd_per_million=10)},
+        prices={**FREE, "scripted": PriceSettings(input_usd_per_million=10, output_usd_per_million=10)},
     )
     app.ingest()
     with pytest.raises(BudgetExceededError):
@@ -171,7 +230,7 @@ def test_the_cost_of_an_answer_is_what_its_tokens_cost(tmp_path, documents):
     settings = Settings(
         root=tmp_path,
         sources=(SourceSettings(name="docs", settings={"path": "documents"}),),
-        prices={"extractive": PriceSettings(input_usd_per_million=10, output_usd_per_million=20)},
+        prices={**FREE, "scripted": PriceSettings(input_usd_per_million=10, output_usd_per_million=20)},
     )
     model = ScriptedChatModel(answers=["It is 300 euros [1]."], input_tokens=1000, output_tokens=100)
     with App(settings, model=model, embedder=HashEmbedder()) as app:
@@ -181,18 +240,37 @@ def test_the_cost_of_an_answer_is_what_its_tokens_cost(tmp_path, documents):
 
 
 def test_a_model_without_a_price_is_refused(tmp_path):
-    settings = Settings(root=tmp_path, model="openai-compatible:mine")
-    with App(settings, model=ScriptedChatModel(), embedder=HashEmbedder()) as app, pytest.raises(UnknownPriceError):
-        app.ask("Anything?")
+    model = ScriptedChatModel()
+    prices = {"hash/64": FREE["hash/64"]}
+    with App(Settings(root=tmp_path, prices=prices), model=model, embedder=HashEmbedder()) as app:
+        with pytest.raises(UnknownPriceError, match="scripted"):
+            app.ask("Anything?")
+        assert model.requests == []
+
+
+def test_an_embedder_without_a_price_is_refused(tmp_path, documents):
+    with App(Settings(root=tmp_path), embedder=HashEmbedder()) as app, pytest.raises(UnknownPriceError, match="hash/64"):
+        app.ingest([documents])
+
+
+def test_a_paid_embedder_is_held_against_the_budget(build):
+    embedding = PriceSettings(input_usd_per_million=1_000_000)
+    app = build(budgets=BudgetSettings(day_usd="0.01"), prices={"hash/64": embedding})
+    with pytest.raises(BudgetExceededError):
+        app.ingest()
+    assert app._given_embedder.embedded == []
 
 
 def test_an_unknown_model_is_named_with_the_nearest(tmp_path):
-    with App(Settings(root=tmp_path, model="extractve"), embedder=HashEmbedder()) as app, pytest.raises(UnknownModelError):
+    with (
+        App(Settings(root=tmp_path, model="extractve", prices=FREE), embedder=HashEmbedder()) as app,
+        pytest.raises(UnknownModelError),
+    ):
         app.ask("Anything?")
 
 
 def test_an_empty_catalog_answers_that_it_does_not_know(tmp_path):
-    with App(Settings(root=tmp_path), embedder=HashEmbedder()) as app:
+    with App(Settings(root=tmp_path, prices=FREE), embedder=HashEmbedder()) as app:
         answer = app.ask("What is the deductible?")
     assert answer.text == REFUSAL
     assert answer.citations == ()
@@ -228,7 +306,7 @@ def test_the_application_moves_with_its_folder(tmp_path, build, documents):
     moved.mkdir()
     (tmp_path / "documents").rename(moved / "documents")
     source = SourceSettings(name="docs", settings={"path": "documents"})
-    with App(Settings(root=moved, sources=(source,)), embedder=HashEmbedder()) as other:
+    with App(Settings(root=moved, sources=(source,), prices=FREE), embedder=HashEmbedder()) as other:
         other.ingest()
         assert other.catalog.digest() == digest
 
@@ -258,3 +336,99 @@ def test_the_tokens_are_counted_with_the_tokenizer_that_is_named(tmp_path):
     with open_app(tmp_path) as app:
         assert app.counter.count("three short words") == 3
         assert app.ask("Anything?").report.counter == "tokenizers:tokenizer.json"
+
+
+def test_a_path_above_a_source_cannot_undo_its_access_list(build, tmp_path):
+    app = build(acl=("group:hr",))
+    app.ingest()
+    with pytest.raises(ConfigError, match="access list of its own"):
+        app.ingest([tmp_path])
+    assert app.search("deductible") == []
+
+
+def test_sources_inside_each_other_need_the_same_access_list(tmp_path, documents):
+    sources = (
+        SourceSettings(name="all", settings={"path": "."}),
+        SourceSettings(name="docs", acl=("group:hr",), settings={"path": "documents"}),
+    )
+    with App(Settings(root=tmp_path, sources=sources, prices=FREE), embedder=HashEmbedder()) as app:
+        with pytest.raises(ConfigError, match="another access list"):
+            app.ingest()
+        assert app.catalog.counts().documents == 0
+
+
+def test_a_source_takes_the_place_of_paths_that_were_taken_in_before_it_was_named(tmp_path, documents):
+    with App(Settings(root=tmp_path, prices=FREE), embedder=HashEmbedder()) as app:
+        app.ingest([documents])
+        assert app.search("deductible")
+    source = SourceSettings(name="docs", acl=("group:hr",), settings={"path": "documents"})
+    with App(Settings(root=tmp_path, sources=(source,), prices=FREE), embedder=HashEmbedder()) as app:
+        app.ingest()
+        assert app.search("deductible") == []
+        assert app.catalog.counts().documents == 2
+
+
+def test_a_source_that_cannot_be_read_does_not_keep_the_others_waiting(tmp_path, documents):
+    sources = (
+        SourceSettings(name="gone", settings={"path": "nowhere"}),
+        SourceSettings(name="docs", settings={"path": "documents"}),
+    )
+    with App(Settings(root=tmp_path, sources=sources, prices=FREE), embedder=HashEmbedder()) as app:
+        with pytest.raises(SourceNotFoundError, match="nowhere"):
+            app.ingest()
+        assert app.catalog.counts().documents == 2
+
+
+def test_another_embedder_is_refused_at_the_search_too(build):
+    app = build()
+    app.ingest()
+    app.close()
+    other = build(prices={**FREE, "hash/32": FREE["hash/64"]})
+    other._given_embedder = HashEmbedder(dim=32)
+    with pytest.raises(EmbedderMismatchError, match="hash/64"):
+        other.search("deductible")
+
+
+def test_status_says_that_the_index_is_gone(build, tmp_path):
+    app = build()
+    app.ingest()
+    assert app.status().degraded is None
+    app.close()
+    shutil.rmtree(tmp_path / ".llmapp/chroma")
+    assert "missing" in build().status().degraded
+
+
+def test_asking_again_and_again_uses_one_connection_to_the_provider(build, provider):
+    address = f"http://127.0.0.1:{provider.server_address[1]}/v1"
+    model = "openai-compatible:m"
+    app = build(model_spec=model, model_options=ModelOptions(base_url=address), prices={**FREE, model: FREE["scripted"]})
+    for _ in range(3):
+        assert app.ask("What is the deductible?").text == "Water damage is covered."
+    assert len(provider.connections) == 1
+
+
+def test_a_key_goes_only_to_the_server_it_is_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("LLMAPP_API_KEY", "internal")
+    monkeypatch.setenv("OPENAI_API_KEY", "for-openai")
+    for options, expected in (({}, "for-openai"), ({"base_url": "http://127.0.0.1:9/v1"}, "internal")):
+        settings = Settings(root=tmp_path, model="openai:gpt-4o", model_options=ModelOptions(**options), prices=FREE)
+        with App(settings, embedder=HashEmbedder()) as app:
+            assert app.model.inner.openai_api_key.get_secret_value() == expected
+
+
+def test_paths_inside_each_other_are_taken_in_once(build, tmp_path):
+    (tmp_path / "more/sub").mkdir(parents=True)
+    (tmp_path / "more/sub/c.txt").write_text("The price is three.")
+    (tmp_path / "more/d.txt").write_text("The price is four.")
+    app = build()
+    app.ingest([tmp_path / "more/sub"])
+    app.ingest([tmp_path / "more", tmp_path / "more/sub/c.txt"])
+    assert app.catalog.counts().documents == 2
+    (tmp_path / "more/sub/c.txt").unlink()
+    app.ingest([tmp_path / "more"])
+    assert [hit.chunk.document_id for hit in app.search("price")] == ["d.txt"]
+
+
+def test_the_state_is_readable_by_its_owner_only(build, tmp_path):
+    build()
+    assert (tmp_path / ".llmapp").stat().st_mode & 0o077 == 0

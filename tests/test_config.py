@@ -97,3 +97,27 @@ def test_the_environment_wins_over_the_file(tmp_path, monkeypatch):
 def test_settings_do_not_change(tmp_path):
     with pytest.raises(ValueError, match="frozen"):
         Settings(root=tmp_path).model = "other"
+
+
+def test_a_mistyped_variable_names_the_nearest_one(tmp_path, monkeypatch):
+    write(tmp_path, "")
+    monkeypatch.setenv("LLMAPP_MODLE", "x")
+    with pytest.raises(UnknownSettingError) as caught:
+        load_settings(tmp_path)
+    assert "LLMAPP_MODEL" in caught.value.hint
+
+
+@pytest.mark.parametrize("variable", ["LLMAPP_PROMPT", "LLMAPP_SOURCES"])
+def test_a_variable_that_is_no_json_is_a_clear_error_without_its_value(tmp_path, monkeypatch, variable):
+    write(tmp_path, "")
+    monkeypatch.setenv(variable, "secret-value[")
+    with pytest.raises(ConfigError) as caught:
+        load_settings(tmp_path)
+    assert "secret-value" not in caught.value.message
+
+
+def test_the_root_is_no_setting(tmp_path, monkeypatch):
+    write(tmp_path, "")
+    monkeypatch.setenv("LLMAPP_ROOT", "/elsewhere")
+    with pytest.raises(UnknownSettingError):
+        load_settings(tmp_path)

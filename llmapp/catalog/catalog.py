@@ -55,6 +55,16 @@ class Catalog(SyncState, LiveChunks):
                 raise EmbedderMismatchError(stored=stored, configured=identity)
             connection.execute("UPDATE meta SET value = :identity WHERE key = 'embedder'", {"identity": identity})
 
+    def check_embedder(self, identity: str) -> None:
+        """See that the vectors here were made by this embedder.
+
+        Raises:
+            EmbedderMismatchError: They were made by another one.
+        """
+        rows = self._db.read("SELECT value FROM meta WHERE key = 'embedder'")
+        if rows and rows[0][0] != identity and self._db.read("SELECT 1 FROM embeddings LIMIT 1"):
+            raise EmbedderMismatchError(stored=rows[0][0], configured=identity)
+
     def stored(self, source: str, document_id: str) -> StoredDocument | None:
         """What is known of a document; None when it is not in the catalog."""
         rows = self._db.read(
@@ -86,15 +96,16 @@ class Catalog(SyncState, LiveChunks):
             CatalogError: The database failed; nothing was kept.
         """
         with self._db.transaction() as connection:
+            _begin(connection)
             for key, vector in vectors.items():
                 connection.execute(
                     "INSERT OR IGNORE INTO embeddings (key, vector) VALUES (:key, :vector)",
                     {"key": key, "vector": vector.astype("<f4").tobytes()},
                 )
-            replaced = [_put(connection, record) for record in records]
-            if any(replaced):
-                # Only now: a later document of the batch may need what an earlier one has let go.
-                _drop_unused_embeddings(connection)
+            for record in records:
+                _put(connection, record)
+            # Only now: a later document of the batch may need what an earlier one has let go.
+            _drop_unused_embeddings(connection)
             _advance(connection)
 
     def touch(self, source: str, document_id: str, *, revision: str | None) -> None:
@@ -106,6 +117,19 @@ class Catalog(SyncState, LiveChunks):
             )
             connection.execute("DELETE FROM quarantine WHERE source = :source AND document_id = :id", name)
 
+    def narrow(self, source: str, document_id: str, acl: tuple[str, ...]) -> None:
+        """Take away every grant of a document that is not in `acl`, at once and whatever becomes of its content."""
+        with self._db.transaction() as connection:
+            taken = connection.execute(
+                """
+                DELETE FROM grants WHERE name NOT IN (SELECT value FROM json_each(:acl))
+                AND document = (SELECT id FROM documents WHERE source = :source AND document_id = :id)
+                """,
+                {"source": source, "id": document_id, "acl": json.dumps(acl)},
+            ).rowcount
+            if taken:
+                _advance(connection)
+
     def delete(self, source: str, document_ids: Iterable[str]) -> int:
         """Remove documents with their chunks, and embeddings that no other chunk uses.
 
@@ -113,6 +137,7 @@ class Catalog(SyncState, LiveChunks):
             Number of documents removed.
         """
         with self._db.transaction() as connection:
+            _begin(connection)
             removed = sum(_remove(connection, source, document_id, keep=frozenset()) for document_id in document_ids)
             if removed:
                 _drop_unused_embeddings(connection)
@@ -170,10 +195,16 @@ class Catalog(SyncState, LiveChunks):
         return digest.hexdigest()
 
 
-def _put(connection: sqlite3.Connection, record: DocumentRecord) -> bool:
-    """Write one document; whether it took the place of another."""
+def _begin(connection: sqlite3.Connection) -> None:
+    """Notes of one transaction: chunks of the document at hand that stay, and embeddings that may be unused at its end."""
+    connection.execute("CREATE TEMP TABLE IF NOT EXISTS unchanged (chunk_id TEXT PRIMARY KEY)")
+    connection.execute("CREATE TEMP TABLE IF NOT EXISTS freed (embedding INTEGER PRIMARY KEY)")
+    connection.execute("DELETE FROM temp.freed")
+
+
+def _put(connection: sqlite3.Connection, record: DocumentRecord) -> None:
     keep = frozenset(chunk.id for chunk in record.chunks)
-    replaced = _remove(connection, record.source, record.document_id, keep=keep)
+    _remove(connection, record.source, record.document_id, keep=keep)
     document = connection.execute(
         """
         INSERT INTO documents (source, document_id, uri, title, text, page_starts, media_type, metadata, revision,
@@ -205,7 +236,6 @@ def _put(connection: sqlite3.Connection, record: DocumentRecord) -> bool:
         "DELETE FROM quarantine WHERE source = :source AND document_id = :id",
         {"source": record.source, "id": record.document_id},
     )
-    return replaced
 
 
 def _put_chunks(connection: sqlite3.Connection, document: int | None, record: DocumentRecord) -> None:
@@ -239,7 +269,6 @@ def _put_chunks(connection: sqlite3.Connection, document: int | None, record: Do
 
 def _remove(connection: sqlite3.Connection, source: str, document_id: str, *, keep: frozenset[str]) -> bool:
     """Remove one document; its chunks outside `keep` become work for the index, the others are noted as unchanged."""
-    connection.execute("CREATE TEMP TABLE IF NOT EXISTS unchanged (chunk_id TEXT PRIMARY KEY)")
     connection.execute("DELETE FROM temp.unchanged")
     row = connection.execute(
         "SELECT id FROM documents WHERE source = :source AND document_id = :id", {"source": source, "id": document_id}
@@ -252,6 +281,9 @@ def _remove(connection: sqlite3.Connection, source: str, document_id: str, *, ke
     connection.executemany(
         "INSERT OR REPLACE INTO pending (chunk_id, action) VALUES (:id, 'delete')", [{"id": i} for i in ids if i not in keep]
     )
+    connection.execute(
+        "INSERT OR IGNORE INTO temp.freed SELECT embedding FROM chunks WHERE document = :document", {"document": row[0]}
+    )
     connection.execute("DELETE FROM chunks WHERE document = :document", {"document": row[0]})
     connection.execute("DELETE FROM documents WHERE id = :document", {"document": row[0]})
     return True
@@ -259,7 +291,10 @@ def _remove(connection: sqlite3.Connection, source: str, document_id: str, *, ke
 
 def _drop_unused_embeddings(connection: sqlite3.Connection) -> None:
     connection.execute(
-        "DELETE FROM embeddings WHERE NOT EXISTS (SELECT 1 FROM chunks WHERE chunks.embedding = embeddings.id)"
+        """
+        DELETE FROM embeddings WHERE id IN (SELECT embedding FROM temp.freed)
+        AND NOT EXISTS (SELECT 1 FROM chunks WHERE chunks.embedding = embeddings.id)
+        """
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import queue
 import re
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import resources
@@ -19,6 +20,7 @@ from typing import Literal, TypeAlias
 from llmapp.errors import CatalogError, CatalogVersionError
 
 _BUSY_TIMEOUT_S = 10.0
+_HINT = "check that it can be written; if it is damaged, move it away and ingest again"
 _MIGRATION = re.compile(r"(\d{4})_\w+\.sql")
 
 Params: TypeAlias = Mapping[str, object] | Sequence[object]
@@ -47,7 +49,7 @@ class Database:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._migrate(migrations)
         except OSError as error:
-            raise CatalogError(f"cannot open {path}: {error}", hint="run llmapp doctor") from error
+            raise CatalogError(f"cannot open {path}: {error}", hint=_HINT) from error
 
     def read(self, sql: str, params: Params = ()) -> list[sqlite3.Row]:
         """Run one SELECT and return all its rows.
@@ -59,7 +61,7 @@ class Database:
             with self._borrowed() as connection:
                 return connection.execute(sql, params).fetchall()
         except sqlite3.Error as error:
-            raise CatalogError(f"{self.path.name}: {error}", hint="run llmapp doctor") from error
+            raise CatalogError(f"{self.path.name}: {error}", hint=_HINT) from error
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -79,7 +81,7 @@ class Database:
                         connection.execute("ROLLBACK")
                     raise
         except sqlite3.Error as error:
-            raise CatalogError(f"{self.path.name}: {error}", hint="run llmapp doctor") from error
+            raise CatalogError(f"{self.path.name}: {error}", hint=_HINT) from error
 
     def close(self) -> None:
         """Close all connections; one that is in use is closed by its user's end."""
@@ -106,10 +108,24 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA journal_mode = WAL")
+        self._use_wal(connection)
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
+
+    @staticmethod
+    def _use_wal(connection: sqlite3.Connection) -> None:
+        """Switch to WAL; the switch does not wait for other processes that open the new file as well, so it is repeated."""
+        deadline = time.monotonic() + _BUSY_TIMEOUT_S
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+            else:
+                return
 
     def _migrate(self, package: str) -> None:
         scripts = {

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 _READABLE = (
     "EXISTS (SELECT 1 FROM grants g WHERE g.document = c.document AND g.name IN (SELECT value FROM json_each(:grants)))"
 )
+_READABLE_ROWS = """
+    SELECT c.id FROM chunks c
+    WHERE c.document IN (SELECT g.document FROM grants g WHERE g.name IN (SELECT value FROM json_each(:grants)))
+    ORDER BY c.id
+"""
 _BM25 = "bm25(chunks_fts, 2.0, 1.5, 1.0)"
 """Weights of title, heading and text. Measured on SciFact's training questions: a title weight of 1 to 3 differs by less than .004 nDCG@10."""
 _OVERFETCH = 4
@@ -70,7 +75,7 @@ class LiveChunks:
             cached = self._rows.get(principal.grants)
         if cached is not None and cached[0] == generation:
             return cached[1]
-        found = self._db.read(f"SELECT c.id FROM chunks c WHERE {_READABLE} ORDER BY c.id", _grants(principal))  # noqa: S608
+        found = self._db.read(_READABLE_ROWS, _grants(principal))
         rows = np.fromiter((row[0] for row in found), dtype=np.int64, count=len(found))
         with self._cache_lock:
             if len(self._rows) >= _MOST_CACHED_PRINCIPALS:

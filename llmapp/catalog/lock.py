@@ -6,6 +6,7 @@ stands beside it, for the message only.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +14,7 @@ from typing import Self
 
 import filelock
 
-from llmapp.errors import LockedError
+from llmapp.errors import CatalogError, LockedError
 
 
 class FileLock:
@@ -31,12 +32,19 @@ class FileLock:
         return self._lock.is_locked
 
     def try_acquire(self) -> bool:
-        """Take it if it is free; False when another process holds it."""
+        """Take it if it is free; False when another process holds it.
+
+        Raises:
+            CatalogError: The lock file cannot be made.
+        """
         try:
             self._lock.acquire(blocking=False)
         except filelock.Timeout:
             return False
-        self._holder.write_text(str(os.getpid()), encoding="ascii")
+        except OSError as error:
+            raise CatalogError(f"cannot lock {self._purpose}: {error.strerror}", hint="check the folder .llmapp") from error
+        with contextlib.suppress(OSError):  # it is for the message only
+            self._holder.write_text(str(os.getpid()), encoding="ascii")
         return True
 
     def acquire(self) -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from llmapp.errors import LLMAppError
+from llmapp.errors import CatalogError, IndexUnavailableError, LLMAppError, LockedError
 
 if TYPE_CHECKING:
     from llmapp.app.shapes import Shape
@@ -35,7 +35,7 @@ class Finding:
 
 
 def examine(config: Path | None) -> list[Finding]:
-    """Look at everything; nothing is changed and nothing is sent anywhere."""
+    """Look at everything; nothing is sent anywhere, and only the state folder is made where there is none."""
     from llmapp.application import open_app
 
     findings = [_python(), _sqlite()]
@@ -44,6 +44,8 @@ def examine(config: Path | None) -> list[Finding]:
             findings.append(Finding("settings", "ok", str(app.settings.root)))
             findings.append(_disk(app.settings.root))
             findings.extend(_parts(app))
+    except CatalogError as error:
+        findings.append(Finding("catalog", "failed", error.message, error.hint))
     except LLMAppError as error:
         findings.append(Finding("settings", "failed", error.message, error.hint))
     return findings
@@ -54,6 +56,7 @@ def _parts(app: App) -> Iterator[Finding]:
         "catalog": lambda: f"{app.catalog.counts().documents} documents",
         "embedder": lambda: f"{app.embedder.identity}, {app.embedder.embed_query('a word').shape[0]} dimensions",
         "model": lambda: f"{app.settings.model} ({type(app.model).__name__})",
+        "price": lambda: app.prices.price(app.model_name).source,
         "index": lambda: _index(app),
     }
     for name, check in checks.items():
@@ -64,9 +67,10 @@ def _parts(app: App) -> Iterator[Finding]:
 
 
 def _index(app: App) -> str:
-    from llmapp.errors import IndexUnavailableError
-
-    check = app.verify_index()
+    try:
+        check = app.verify_index()
+    except LockedError as error:
+        return f"{error.message}, which looks after it"
     if not check.ok:
         raise IndexUnavailableError(check.reason, hint="run llmapp index rebuild")
     return "whole"

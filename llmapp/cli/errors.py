@@ -50,6 +50,10 @@ show_tracebacks: ContextVar[bool] = ContextVar("show_tracebacks", default=False)
 """Set by ``--debug``: an unforeseen error is raised instead of being told in a line."""
 
 
+INTERRUPTED = 130
+"""Exit code of Ctrl-C, as in shells."""
+
+
 def exit_code(error: LLMAppError) -> int:
     """The exit code of an error: that of its class, or of the nearest class above it."""
     return next((EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES), 1)
@@ -68,8 +72,8 @@ def reported(*, as_json: bool) -> Iterator[None]:
         _print(error, as_json=as_json)
         raise typer.Exit(exit_code(error)) from error
     except KeyboardInterrupt:
-        sys.stderr.write("stopped; everything up to the last checkpoint is kept\n")
-        raise typer.Exit(130) from None
+        sys.stderr.write("stopped; what was committed is kept, run it again to go on\n")
+        raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
         sys.stderr.close()
         raise typer.Exit(0) from None

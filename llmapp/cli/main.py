@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import os
+import sys
 from typing import Annotated
 
 import typer
 
 from llmapp import __version__
 from llmapp.cli import documents, index, project, questions, serving
-from llmapp.cli.errors import show_tracebacks
+from llmapp.cli.errors import INTERRUPTED, show_tracebacks
 
 app = typer.Typer(
     name="llmapp",
@@ -45,5 +48,15 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line; output is UTF-8 whatever the terminal's own encoding."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    try:
+        app()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            # Everything is closed; native threads that are still busy would abort an ordinary exit.
+            sys.stderr.flush()
+            os._exit(INTERRUPTED)
+        raise

@@ -50,7 +50,7 @@ def print_hits(console: Console, hits: Sequence[Hit]) -> None:
     table = Table(box=box.SIMPLE_HEAD, show_lines=False)
     table.add_column("#", justify="right", style="cyan")
     table.add_column("score", justify="right")
-    table.add_column("document")
+    table.add_column("document", overflow="fold")
     table.add_column("text", ratio=1)
     for hit in hits:
         where = f" · page {hit.chunk.page}" if hit.chunk.page is not None else ""
@@ -62,7 +62,7 @@ def print_hits(console: Console, hits: Sequence[Hit]) -> None:
 def print_reports(console: Console, reports: Sequence[IngestReport]) -> None:
     """Print what a sync did, a row for each source."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
-    table.add_column("source")
+    table.add_column("source", overflow="fold")
     for column in ("added", "changed", "unchanged", "deleted", "quarantined", "chunks", "seconds"):
         table.add_column(column, justify="right")
     for report in reports:
@@ -76,10 +76,6 @@ def print_reports(console: Console, reports: Sequence[IngestReport]) -> None:
             f"{report.seconds:.1f}",
         )
     console.print(table)
-    for report in reports:
-        if not report.added + report.changed + report.unchanged + report.quarantined:
-            kept = "; what was taken in from it before is kept" if report.kept_because_empty else ""
-            console.print(Text(f"  {report.source} holds no documents{kept}", style="yellow"))
 
 
 def print_quarantine(console: Console, records: Sequence[QuarantineRecord]) -> None:

@@ -114,6 +114,11 @@ class ChromaIndex:
         store = self._open(may_create=False)
         return set(self._within(self._write_deadline_s, lambda: store.get(include=[]))["ids"])
 
+    def fault(self) -> str | None:
+        """Why the files cannot be trusted; None when they are as they were last written."""
+        reason = self._seal.broken()
+        return f"the vector index {reason}" if reason else None
+
     def clear(self) -> None:
         """Throw everything away, a broken, hanging or half-deleted store included.
 

@@ -7,6 +7,7 @@ not applied yet are scored exactly and merged in. Whenever the index cannot serv
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,8 @@ class DenseRetriever:
         self._lock = lock
         self._exact_up_to = exact_up_to
         self._degraded: str | None = None
+        self._taking = threading.Lock()
+        self._taken = False
 
     @property
     def degraded(self) -> str | None:
@@ -68,6 +71,7 @@ class DenseRetriever:
         """At most `top_k` hits that `principal` may read, best first, ranks from 1; none for a blank question.
 
         Raises:
+            EmbedderMismatchError: The vectors were made by another embedder.
             EmbedderError: The question cannot be embedded.
         """
         if not query.strip() or top_k < 1:
@@ -75,6 +79,7 @@ class DenseRetriever:
         rows = self._catalog.readable_rows(principal)
         if not len(rows):
             return []
+        self._catalog.check_embedder(self._embedder.identity)
         vector = self._embedder.embed_query(query)
         found = self._search(vector, rows, principal, top_k)
         return [Hit(chunk, score, rank, "dense") for rank, (chunk, score) in enumerate(found, start=1)]
@@ -94,7 +99,7 @@ class DenseRetriever:
         """Search the index; None when there is none, or it cannot serve or brings too little."""
         if self._index is None:
             return None
-        if self._lock is not None and not self._lock.held and not self._lock.try_acquire():
+        if not self._holds_index():
             self._degraded = "another process holds the vector index; exact search serves"
             return None
         try:
@@ -104,6 +109,12 @@ class DenseRetriever:
             return None
         self._degraded = None
         return found
+
+    def _holds_index(self) -> bool:
+        """Take the lock at the first need and keep it: whoever else of this process holds it may give it back any time."""
+        with self._taking:
+            self._taken = self._taken or self._lock is None or self._lock.try_acquire()
+            return self._taken
 
     def _ask_index(
         self, index: VectorIndex, vector: FloatArray, principal: Principal, top_k: int

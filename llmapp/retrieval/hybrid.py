@@ -37,3 +37,7 @@ class HybridRetriever:
         by_words = self._aside.submit(self._lexical.retrieve, query, principal=principal, top_k=wanted)
         by_meaning = self._dense.retrieve(query, principal=principal, top_k=wanted)
         return drop_repeats(fuse([by_meaning, by_words.result()], top_k=2 * wanted), top_k=top_k)
+
+    def close(self) -> None:
+        """End the thread that matches words."""
+        self._aside.shutdown()

@@ -125,6 +125,8 @@ class IndexProjection:
         try:
             return self._apply_all()
         except IndexUnavailableError as error:
+            if self._is_whole():
+                raise  # it cannot be written now, a full disk say; what it holds is good
             _log.warning("%s; it is written anew", error.message)
             self._start_anew()
             return self._apply_all()

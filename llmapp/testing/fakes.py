@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -110,6 +111,10 @@ class ScriptedChatModel(BaseChatModel):
     @property
     def _llm_type(self) -> str:
         return "scripted"
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:  # noqa: ARG002
+        """Its name is ``scripted``: an application declares a price for it as for any other model."""
+        return LangSmithParams(ls_provider="scripted", ls_model_type="chat")
 
     def _next(self, messages: list[BaseMessage], options: dict[str, Any]) -> tuple[str, UsageMetadata]:
         text = self.answers[min(len(self.requests), len(self.answers) - 1)]

@@ -70,7 +70,7 @@ def test_status_says_what_there_is(project):
 
 def test_doctor_finds_nothing_broken(project):
     checks = {check["name"]: check["outcome"] for check in read("doctor", "-c", str(project))["checks"]}
-    assert set(checks) == {"python", "sqlite", "settings", "disk", "catalog", "embedder", "model", "index"}
+    assert set(checks) == {"python", "sqlite", "settings", "disk", "catalog", "embedder", "model", "price", "index"}
     assert "failed" not in checks.values()
 
 
@@ -100,11 +100,24 @@ def test_a_question_can_come_from_standard_input(project):
     assert json.loads(done.stdout)["answer"]
 
 
-def test_an_empty_folder_is_no_error_and_says_so(tmp_path):
-    (tmp_path / "documents").mkdir()
-    done = invoke("ingest", str(tmp_path / "documents"), "-c", str(_toml(tmp_path)))
-    assert done.exit_code == 0
-    assert "no documents" in " ".join(done.output.split())
+def test_an_empty_folder_is_an_error_of_its_own_and_loses_nothing(tmp_path):
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "a.txt").write_text("Something to keep.")
+    config = str(_toml(tmp_path))
+    assert invoke("ingest", str(folder), "-c", config).exit_code == 0
+    (folder / "a.txt").unlink()
+    done = invoke("ingest", str(folder), "-c", config, "--json")
+    assert json.loads(done.stdout)["error"]["code"] == "source_empty"
+    assert read("status", "-c", config)["documents"] == 1
+
+
+def test_doctor_names_a_catalog_that_is_no_database(tmp_path):
+    (tmp_path / ".llmapp").mkdir()
+    (tmp_path / ".llmapp/catalog.db").write_bytes(b"no database" * 100)
+    done = invoke("doctor", "-c", str(_toml(tmp_path)))
+    assert done.exit_code == 1
+    assert "move it away" in done.stdout
 
 
 @pytest.mark.parametrize(
