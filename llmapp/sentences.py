@@ -10,7 +10,10 @@ import re
 _BLOCK = re.compile(r"\S.*?(?=\n[ \t]*\n|\Z)", re.DOTALL)
 _LINE_UNIT = re.compile(r"[ \t]*(?:[-*+•] |\d+[.)] |\||#{1,6} )")
 _RECORD = re.compile(r"Row \d+:\n")
-_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]*_]*(?=\s+[\"'“‘«(\[*_]*[^\W_a-zß-ÿ])|[。！？]+[」』”]?")
+# Possessive, and from the first sign of a run only: a line of dots would take quadratic time.
+_SENTENCE_END = re.compile(
+    r"(?<![.!?…])[.!?…]++[\"'”’»)\]*_]*+(?=\s++[\"'“‘«(\[*_]*+[^\W_a-zß-ÿ])|[。！？]+[」』”]?",
+)
 _ABBREVIATION = re.compile(
     r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|etc|e\.g|i\.e|No|Nos|Nr|Art|Sec|approx|ca|Inc|Ltd|Co|Jr|Sr|Fig|cf|al|pp?|[A-Z](?:\.[A-Z])*))\.$"
 )

@@ -1,3 +1,4 @@
+import time
 from itertools import pairwise
 
 import pytest
@@ -15,6 +16,7 @@ def units(text):
     ("text", "expected"),
     [
         ("One. Two! Three?", ["One.", "Two!", "Three?"]),
+        ('Really?! "Yes..." (So it is.) It is *done.* Now', ["Really?!", '"Yes..."', "(So it is.)", "It is *done.*", "Now"]),
         ("It costs 3.5 EUR, see Dr. Miller e.g. today.", ["It costs 3.5 EUR, see Dr. Miller e.g. today."]),
         ("A line\nthat wraps. Then more.", ["A line\nthat wraps.", "Then more."]),
         ("- first item\n- second item\n  wraps", ["- first item", "- second item\n  wraps"]),
@@ -45,3 +47,10 @@ def test_units_are_in_order_and_cover_all_that_is_not_blank(text):
 def test_a_long_line_takes_no_time():
     assert len(unit_spans("word " * 40_000)) == 1
     assert len(unit_spans("Sentence here. " * 10_000)) == 10_000
+
+
+@pytest.mark.parametrize("text", ["a " + "." * 50_000 + " b", "a." + '"' * 50_000 + " b", "." + " " * 50_000 + "b"])
+def test_a_run_of_signs_takes_no_time(text):
+    start = time.perf_counter()
+    unit_spans(text)
+    assert time.perf_counter() - start < 1.0  # quadratic: 60 s

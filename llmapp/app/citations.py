@@ -1,8 +1,11 @@
-"""From the marks in an answer to the words of the documents.
+"""From the marks in an answer to the words of the documents, while the answer is written.
 
 A mark ``[2]`` says which source a statement rests on. The quote is the unit of that source which shares the most words
 with the statement, so that a reader sees at once whether it holds. A mark that no source of the prompt bears is taken
 out of the text: a citation never points to what the model has not seen.
+
+Documents have square brackets of their own: footnotes, indices, years. What stands in a source just so, with the words
+before it, was quoted by the model and not set by it; it stays as it is and cites nothing.
 """
 
 from __future__ import annotations
@@ -13,44 +16,124 @@ from collections.abc import Sequence
 from llmapp.sentences import unit_spans
 from llmapp.types import Citation, Source
 
-_MARK = re.compile(r"\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]")
-_MARK_AND_SPACE = re.compile(rf"(?P<space>[ \t]*){_MARK.pattern}")
+_NUMBER = "[1-9][0-9]{0,2}"
+"""Numbers of sources; longer ones are years."""
+_MARK = re.compile(rf"\[({_NUMBER}(?:\s?[,;–-]\s?{_NUMBER}){{0,19}})\]")
+_MOST_INSIDE_CHARS = 3 + 19 * 6
+_OPEN_MARK = re.compile(rf"\[[0-9,;\s–-]{{0,{_MOST_INSIDE_CHARS}}}")
+"""Whatever may still become a mark."""
+_CONTEXT_CHARS = 24
+"""Words before a mark by which a quotation is recognised: enough that they are no coincidence."""
 _WORD = re.compile(r"\w+")
 
 
 def cite(text: str, sources: Sequence[Source]) -> tuple[str, tuple[Citation, ...]]:
-    """Resolve the marks of an answer.
+    """Resolve the marks of a whole answer; see `Citer` for one that is still being written.
 
     Args:
         text: The answer as the model wrote it.
         sources: The numbered sources of the prompt.
 
     Returns:
-        The text without marks that no source bears, and one citation for each quoted span, in order of appearance.
+        The text without marks that no source bears and without white space around it, and one citation for each quoted
+        span, in order of appearance.
     """
-    by_number = {source.number: source for source in sources}
-    citations: dict[tuple[str, int], Citation] = {}
-    for statement, numbers in _statements(text):
+    citer = Citer(sources)
+    written = citer.read(text) + citer.end()
+    return written, citer.citations
+
+
+class Citer:
+    """Resolves marks piece by piece; what comes out does not depend on where the answer is cut.
+
+    It holds back white space, and what may still become a mark: at most some hundred characters of digits and signs.
+    """
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        """Take the numbered sources of the prompt."""
+        self._by_number = {source.number: source for source in sources}
+        self._documents = [_one_spaced(source.chunk.text) for source in sources]
+        self._citations: dict[tuple[str, int], Citation] = {}
+        self._held = ""  # as it came: white space, then perhaps the beginning of a mark
+        self._gap = ""  # white space to write before whatever comes next
+        self._has_begun = False
+        self._since_mark = ""  # as it came, since the model's last mark
+        self._statement = ""  # what the model's last mark stands behind
+
+    @property
+    def citations(self) -> tuple[Citation, ...]:
+        """One for each span quoted so far, in order of appearance."""
+        return tuple(self._citations.values())
+
+    def read(self, piece: str) -> str:
+        """Take the next piece of the answer, and give what is certain to be in the text; often less, sometimes nothing."""
+        text = self._held + piece
+        start = text.rfind("[")
+        end = start if start >= 0 and _OPEN_MARK.fullmatch(text, start) else len(text)
+        end = len(text[:end].rstrip())
+        self._held = text[end:]
+        return self._write(self._resolve(text[:end]))
+
+    def end(self) -> str:
+        """Give what was held back; nothing more may come."""
+        held, self._held = self._held, ""
+        return self._write(self._resolve(held))
+
+    def _write(self, text: str) -> str:
+        text = self._gap + text if self._has_begun else text.lstrip()
+        written = text.rstrip()
+        self._gap = text[len(written) :]
+        self._has_begun = self._has_begun or bool(written)
+        return written
+
+    def _resolve(self, text: str) -> str:
+        """Text without the marks that no source bears; it never ends within a mark or before one."""
+        written: list[str] = []
+        position = 0
+        for mark in _MARK.finditer(text):
+            before, position = text[position : mark.start()], mark.end()
+            self._since_mark += before
+            numbers = [number for number in _numbers(mark[1]) if number in self._by_number]
+            if self._is_of_the_text(mark[0], is_known=bool(numbers)):
+                self._since_mark += mark[0]
+                written += before, mark[0]
+            elif numbers:
+                self._cite(numbers)
+                written += before, f"[{', '.join(map(str, numbers))}]"
+            else:
+                self._cite(numbers)
+                written += (before.rstrip(" \t"),)
+        self._since_mark += text[position:]
+        return "".join(written) + text[position:]
+
+    def _is_of_the_text(self, mark: str, *, is_known: bool) -> bool:
+        """Whether brackets are the document's, or an index such as ``ports[7]``."""
+        before = _one_spaced(self._since_mark[-8 * _CONTEXT_CHARS :]).lstrip()[-_CONTEXT_CHARS:]
+        if _WORD.search(before) and any(before + _one_spaced(mark) in document for document in self._documents):
+            return True
+        return not is_known and bool(_WORD.match(before[-1:]))
+
+    def _cite(self, numbers: Sequence[int]) -> None:
+        """Mark what was said since the last mark, or the same as that one where nothing was."""
+        if _WORD.search(self._since_mark) or not self._statement:
+            self._statement = self._since_mark
+        self._since_mark = ""
         for number in numbers:
-            if number in by_number:
-                citation = _quote(statement, by_number[number])
-                citations.setdefault((citation.chunk_id, citation.start_char), citation)
-    return _MARK_AND_SPACE.sub(lambda mark: _known_marks(mark, by_number), text), tuple(citations.values())
+            citation = _quote(self._statement, self._by_number[number])
+            self._citations.setdefault((citation.chunk_id, citation.start_char), citation)
 
 
-def _statements(text: str) -> list[tuple[str, list[int]]]:
-    """Every run of marks with the words before it, back to the last run of marks."""
-    statements: list[tuple[str, list[int]]] = []
-    start = 0
-    for mark in _MARK.finditer(text):
-        words = text[start : mark.start()]
-        numbers = [int(number) for number in mark[1].split(",")]
-        if not _WORD.search(words) and statements:
-            statements[-1][1].extend(numbers)
-        else:
-            statements.append((words, numbers))
-        start = mark.end()
-    return statements
+def _numbers(inside: str) -> list[int]:
+    """The numbers that a mark names, ``2-4`` being three, each once."""
+    numbers: list[int] = []
+    for part in re.split("[,;]", inside):
+        ends = [int(number) for number in re.findall(_NUMBER, part)]
+        numbers.extend(range(ends[0], ends[-1] + 1))
+    return list(dict.fromkeys(numbers))
+
+
+def _one_spaced(text: str) -> str:
+    return re.sub(r"\s+", " ", text)
 
 
 def _quote(statement: str, source: Source) -> Citation:
@@ -75,8 +158,3 @@ def _overlap(wanted: set[str], unit: str) -> float:
     """Share of common words, Dice's coefficient: 0 for none, 1 for the same words."""
     words = set(_WORD.findall(unit.lower()))
     return 2 * len(wanted & words) / (len(wanted) + len(words)) if wanted and words else 0.0
-
-
-def _known_marks(mark: re.Match[str], by_number: dict[int, Source]) -> str:
-    known = [number.strip() for number in mark[2].split(",") if int(number) in by_number]
-    return f"{mark['space']}[{', '.join(known)}]" if known else ""

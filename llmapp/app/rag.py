@@ -8,23 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.messages.ai import UsageMetadata
 
-from llmapp.app.citations import cite
+from llmapp.app.citations import Citer
 from llmapp.costs.spending import counted
-from llmapp.types import Answer, Message, Usage
+from llmapp.types import Answer, FinishReason, Message, Usage
 
 if TYPE_CHECKING:
     from llmapp.protocols import Retriever
-    from llmapp.types import Hit, Principal, Prompt
+    from llmapp.types import Citation, Hit, Principal, Prompt
 
 _KINDS: dict[str, type[BaseMessage]] = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
+_FINISH_REASONS: dict[str, FinishReason] = {
+    "stop": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "content_filter": "content_filter",
+    "refusal": "content_filter",
+}
+"""What providers write: OpenAI and its like, Ollama, Anthropic (``end_turn``, ``stop_sequence``, ``max_tokens``, ``refusal``)."""
 
 
 class PromptAssembler(Protocol):
@@ -86,6 +96,8 @@ class RagPipeline:
     ) -> AsyncGenerator[str | Answer]:
         """Yield the answer's text in pieces as the model writes it, and the whole `Answer` last.
 
+        The pieces together are the answer's text to the letter: its marks are resolved as they come.
+
         Raises:
             PromptError, CostError, ModelError, RetrievalError: As `answer`; nothing was yielded before the model spoke.
         """
@@ -95,34 +107,34 @@ class RagPipeline:
         clock.lap("retrieve")
         prompt = await asyncio.to_thread(self._assembler.assemble, question, hits, history=history)
         clock.lap("assemble")
-        whole = AIMessageChunk(content="")
+        reply = _Reply(prompt)
         chunks = self._model.astream(to_langchain(prompt.messages))
         try:
-            async for chunk in chunks:
-                whole += chunk
-                if text := str(chunk.text):
+            while (chunk := await reply.next_of(chunks)) is not None:
+                if text := reply.add(chunk):
                     yield text
         finally:
             await chunks.aclose()  # type: ignore[attr-defined]  # an async generator by langchain's own code
+        if text := reply.end():
+            yield text
         clock.lap("complete")
-        yield self._finish(prompt, whole, search_nano_usd, clock)
+        yield self._finish(reply, search_nano_usd, clock)
 
     def _retrieve(self, question: str, principal: Principal) -> tuple[list[Hit], int]:
         with counted() as spending:
             hits = self._retriever.retrieve(question, principal=principal, top_k=self._top_k)
         return hits, spending.nano_usd
 
-    def _finish(self, prompt: Prompt, whole: AIMessageChunk, search_nano_usd: int, clock: _Clock) -> Answer:
-        text, citations = cite(str(whole.text), prompt.sources)
-        model_nano_usd = whole.response_metadata.get("llmapp", {}).get("cost_nano_usd", 0)
+    def _finish(self, reply: _Reply, search_nano_usd: int, clock: _Clock) -> Answer:
         return Answer(
-            text=text.strip(),
-            citations=citations,
+            text=reply.text,
+            citations=reply.citations,
             model=self._model_name,
-            usage=to_usage(whole.usage_metadata),
-            cost_usd=(search_nano_usd + model_nano_usd) / 1e9,
-            report=prompt.report,
+            usage=to_usage(reply.whole.usage_metadata),
+            cost_usd=(search_nano_usd + reply.cost_nano_usd) / 1e9,
+            report=reply.prompt.report,
             timings_s=clock.total(),
+            finish_reason=reply.finish_reason,
         )
 
 
@@ -142,6 +154,55 @@ def to_usage(metadata: UsageMetadata | None) -> Usage:
         cache_read_tokens=details.get("cache_read", 0),
         cache_write_tokens=details.get("cache_creation", 0),
     )
+
+
+def to_finish_reason(metadata: Mapping[str, Any]) -> FinishReason | None:
+    """Why the model stopped, by the metadata of a message or of a chunk; None when it does not say."""
+    said = (metadata.get(name) for name in ("finish_reason", "stop_reason", "done_reason"))
+    return next((_FINISH_REASONS.get(str(reason).lower()) for reason in said if reason), None)
+
+
+class _Reply:
+    """What the model says to a prompt, put together as it comes."""
+
+    def __init__(self, prompt: Prompt) -> None:
+        self.prompt = prompt
+        self.whole = AIMessageChunk(content="")
+        self.text = ""
+        self.finish_reason: FinishReason | None = None
+        self._citer = Citer(prompt.sources)
+        self._embedding_nano_usd = 0
+
+    @property
+    def citations(self) -> tuple[Citation, ...]:
+        return self._citer.citations
+
+    @property
+    def cost_nano_usd(self) -> int:
+        """What the guard has billed for the call, and what the model has embedded meanwhile."""
+        return self._embedding_nano_usd + int(self.whole.response_metadata.get("llmapp", {}).get("cost_nano_usd", 0))
+
+    async def next_of(self, chunks: AsyncIterator[AIMessageChunk]) -> AIMessageChunk | None:
+        """The next chunk, None at the end. Counted one by one: a context variable must not be left set over a yield."""
+        with counted() as spending:
+            try:
+                return await anext(chunks, None)
+            finally:
+                self._embedding_nano_usd += spending.nano_usd
+
+    def add(self, chunk: AIMessageChunk) -> str:
+        """Take a chunk, and give what is certain of the answer's text."""
+        self.whole += chunk
+        self.finish_reason = to_finish_reason(chunk.response_metadata) or self.finish_reason
+        return self._said(self._citer.read(str(chunk.text)))
+
+    def end(self) -> str:
+        """Give the rest of the answer's text."""
+        return self._said(self._citer.end())
+
+    def _said(self, text: str) -> str:
+        self.text += text
+        return text
 
 
 class _Clock:

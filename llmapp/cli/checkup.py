@@ -55,7 +55,7 @@ def _parts(app: App) -> Iterator[Finding]:
     checks: dict[str, Callable[[], str]] = {
         "catalog": lambda: f"{app.catalog.counts().documents} documents",
         "embedder": lambda: f"{app.embedder.identity}, {app.embedder.embed_query('a word').shape[0]} dimensions",
-        "model": lambda: f"{app.settings.model} ({type(app.model).__name__})",
+        "model": lambda: f"{app.model_name} ({type(app.model).__name__})",
         "price": lambda: app.prices.price(app.model_name).source,
         "index": lambda: _index(app),
     }

@@ -2,17 +2,18 @@
 
 Every attempt that was dispatched ends posted or presumed, whatever happens to the caller; a retry is another attempt.
 Silence is charged: after a timeout, a broken connection or a caller who has left, the provider may have billed. Only where
-it is certain that nothing was done, because no connection was made or the provider refused, the hold is voided.
+it is certain that nothing was done, because no connection was made or the provider refused, the hold is voided. After the
+first part of an answer nothing proves that any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict
 
 from llmapp.costs.ledger import Ledger
 from llmapp.costs.prices import Price
 from llmapp.costs.records import Charge, Hold, Kind
+from llmapp.errors import causes
 from llmapp.types import Usage
 
 _REQUEST_TIMEOUT = 408
@@ -37,9 +38,14 @@ class Attempt:
         self._price = price
         self._kind = kind
         self._hold: Hold | None = None
+        self._is_answered = False
         if not price.is_free:
             self._hold = ledger.reserve(price.model, kind=kind, amount_nano_usd=bound_nano_usd, price=asdict(price))
             ledger.mark_sent(self._hold)
+
+    def mark_answered(self) -> None:
+        """Note that a part of the answer has come: from here on a failure is charged, whatever it says."""
+        self._is_answered = True
 
     def finish(self, usage: Usage | None) -> Charge:
         """The call has ended well; without usage the hold is presumed.
@@ -70,7 +76,7 @@ class Attempt:
         """
         if self._hold is None:
             return
-        if error is not None and never_billed(error):
+        if error is not None and not self._is_answered and never_billed(error):
             self._ledger.release(self._hold)
         else:
             self._ledger.presume(self._hold)
@@ -82,7 +88,7 @@ def never_billed(error: BaseException) -> bool:
     Providers are not imported: the status is read from ``status_code``, transport errors are known by the names that
     httpx, httpx2 and the standard library give them.
     """
-    for link in _causes(error):
+    for link in causes(error):
         status = getattr(link, "status_code", None) or getattr(getattr(link, "response", None), "status_code", None)
         if isinstance(status, int):
             return status in _REFUSED_BEFORE_WORK or (400 <= status < 500 and status != _REQUEST_TIMEOUT)  # noqa: PLR2004
@@ -92,12 +98,3 @@ def never_billed(error: BaseException) -> bool:
         if names & _NOT_SENT:
             return True
     return False
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    link: BaseException | None = error
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        yield link
-        link = link.__cause__ or link.__context__

@@ -26,19 +26,16 @@ from llmapp.costs.attempt import Attempt
 from llmapp.costs.bounds import input_bound_tokens
 from llmapp.costs.ledger import Ledger
 from llmapp.costs.meter import Meter, usage_of
+from llmapp.costs.options import OUTPUT_LIMITS, check_options
 from llmapp.costs.prices import Price, PriceBook
 from llmapp.costs.records import Charge
-from llmapp.errors import CostError, LLMAppError
+from llmapp.errors import LLMAppError
 from llmapp.protocols import TokenCounter
 
 LimitOutput: TypeAlias = Callable[[BaseChatModel, int], tuple[BaseChatModel, dict[str, Any]]]
 """Makes a model send an output limit in tokens: the model to call, and the keywords to call it with."""
 
 _T = TypeVar("_T")
-
-_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict")
-_REPRICING = frozenset({"model", "model_name", "service_tier", "extra_body"})
-"""Keywords that could make another model, or another rate, answer than the one that was priced."""
 
 
 def send_max_tokens(model: BaseChatModel, max_output_tokens: int) -> tuple[BaseChatModel, dict[str, Any]]:
@@ -134,6 +131,7 @@ class GuardedChatModel(BaseChatModel):
         meter = Meter()
         with self._watch(attempt):  # also when the reader stops: GeneratorExit is raised at the yield
             for chunk in inner._stream(messages, stop=stop, run_manager=run_manager, **options):  # noqa: SLF001
+                attempt.mark_answered()
                 meter.add(chunk)
                 yield chunk
             meter.check_complete()
@@ -155,6 +153,7 @@ class GuardedChatModel(BaseChatModel):
         # Closed by name: a loop that is left does not close its generator, and the provider would go on writing.
         async with self._awatch(attempt), aclosing(cast("AsyncGenerator[ChatGenerationChunk]", chunks)):
             async for chunk in chunks:
+                attempt.mark_answered()
                 meter.add(chunk)
                 yield chunk
             meter.check_complete()
@@ -167,10 +166,11 @@ class GuardedChatModel(BaseChatModel):
         self, messages: list[BaseMessage], options: Mapping[str, Any]
     ) -> tuple[Attempt, BaseChatModel, dict[str, Any]]:
         """Reserve a call: the attempt, the model to call and the keywords to call it with."""
+        check_options(options)
         price = self.prices.price(self.model)
-        asked = [limit for name in _LIMITS if (limit := options.get(name)) is not None]
+        asked = [limit for name in OUTPUT_LIMITS if (limit := options.get(name)) is not None]
         granted = max(1, min([self.max_output_tokens, *asked]))
-        rest = {name: value for name, value in options.items() if name not in _LIMITS}
+        rest = {name: value for name, value in options.items() if name not in OUTPUT_LIMITS}
         bound = 0 if price.is_free else self._bound_nano_usd(price, messages, rest, granted)
         inner, limit = self.limit_output(self.inner, granted)
         return Attempt(self.ledger, price, kind="chat", bound_nano_usd=bound), inner, rest | limit
@@ -188,12 +188,8 @@ class GuardedChatModel(BaseChatModel):
     def _bound_nano_usd(
         self, price: Price, messages: list[BaseMessage], options: Mapping[str, Any], max_output_tokens: int
     ) -> int:
-        if repricing := _REPRICING & options.keys():
-            raise CostError(
-                f"a guarded call cannot set {', '.join(sorted(repricing))}",
-                hint="build another model for it, so that it is priced",
-            )
-        answers = options.get("n") or getattr(self.inner, "n", None) or 1
+        own = getattr(self.inner, "model_kwargs", None) or {}
+        answers = options.get("n") or own.get("n") or getattr(self.inner, "n", None) or 1
         tokens = input_bound_tokens(messages, options, self.counter)
         return price.bound_nano_usd(input_tokens=tokens, output_tokens=max_output_tokens * answers)
 

@@ -174,17 +174,6 @@ class Ledger:
             for scope, name in zip(SCOPES, names, strict=True)
         ]
 
-    def charge(self, hold: Hold) -> Charge:
-        """How the hold stands.
-
-        Raises:
-            CostError: The ledger cannot be used, or has no such hold.
-        """
-        rows = self._read("SELECT * FROM hold WHERE id = :id", {"id": hold.id})
-        if not rows:
-            raise CostError(f"the ledger has no hold {hold.id}")
-        return _charge(rows[0])
-
     def spend(self, *, since_day: str = "", until_day: str = "9999-12-31") -> list[Spend]:
         """What was charged, by day, model and kind, oldest day first; both days (ISO, UTC) are included.
 

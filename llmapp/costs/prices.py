@@ -69,8 +69,6 @@ class Price:
     rates: Rates
     source: str
     """Where the figures are from: ``llmapp.toml``, ``declared free``, or the package and its version."""
-    as_of: str | None = None
-    """ISO date of the figures; None when the source does not say."""
     tiers: tuple[Tier, ...] = ()
     """Rates of long requests, shortest first."""
 
@@ -109,28 +107,14 @@ class Price:
 
     def _output(self, rates: Rates) -> int:
         if rates.output is None:
-            raise UnknownPriceError(f"the output of {self.model}")
+            raise UnknownPriceError(self.model, "output price")
         return rates.output
 
 
-def declared_price(
-    model: str,
-    *,
-    input_usd_per_million: Decimal,
-    output_usd_per_million: Decimal | None = None,
-    cached_input_usd_per_million: Decimal | None = None,
-    cache_write_usd_per_million: Decimal | None = None,
-    source: str = "llmapp.toml",
-    as_of: str | None = None,
-) -> Price:
-    """A price in USD per million tokens, as the operator writes it down."""
-    rates = Rates(
-        _pico(input_usd_per_million),
-        _pico_or_none(cached_input_usd_per_million),
-        _pico_or_none(cache_write_usd_per_million),
-        _pico_or_none(output_usd_per_million),
-    )
-    return Price(model, rates, source, as_of)
+def declared_price(model: str, *, input_usd_per_million: Decimal, output_usd_per_million: Decimal | None = None) -> Price:
+    """A price in USD per million tokens, as the operator writes it down; None for a model that only reads."""
+    output = None if output_usd_per_million is None else _pico(output_usd_per_million)
+    return Price(model, Rates(_pico(input_usd_per_million), output=output), "llmapp.toml")
 
 
 def free_price(model: str) -> Price:
@@ -231,10 +215,6 @@ def _pico(usd_per_million: Decimal) -> int:
     if rounded < 0:
         raise ValueError("a price is not negative")
     return int(rounded * _PICO_PER_USD_PER_MILLION)
-
-
-def _pico_or_none(usd_per_million: Decimal | None) -> int | None:
-    return None if usd_per_million is None else _pico(usd_per_million)
 
 
 def _nano(pico: int) -> int:

@@ -127,7 +127,7 @@ def _openai_compatible(
     name: str, *, base_url: str | None, api_key: SecretStr | None, timeout_s: float, max_tokens: int
 ) -> BaseChatModel:
     if not base_url:
-        raise ConfigError(f"{OPENAI_COMPATIBLE}:{name} needs a base URL", hint="set it, e.g. http://127.0.0.1:8000/v1")
+        raise ConfigError(f"{OPENAI_COMPATIBLE}:{name} needs a base URL", hint="set model_options.base_url in llmapp.toml, e.g. http://127.0.0.1:8080/v1")
     try:
         # The class below ChatOpenAI: it sends ``max_tokens``, which older servers know, and not ``max_completion_tokens``.
         from langchain_openai.chat_models.base import BaseChatOpenAI

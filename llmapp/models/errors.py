@@ -7,7 +7,6 @@ shown only where they help, and nothing in them that looks like a key.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from http import HTTPStatus
 
 from llmapp.errors import (
@@ -17,6 +16,7 @@ from llmapp.errors import (
     ModelTimeoutError,
     ModelUnavailableError,
     UnknownModelError,
+    causes,
 )
 
 _SECRET = re.compile(r"(?i)\bbearer\s+\S+|\b(?:sk|pk|rk|gsk|xai|key|api)[-_][\w*.-]{4,}|[\w*-]{24,}")
@@ -33,7 +33,7 @@ def translate_model_error(error: Exception, *, model: str = "the model") -> Mode
     """
     if isinstance(error, ModelError):
         return error
-    for link in _causes(error):
+    for link in causes(error):
         status = getattr(link, "status_code", None) or getattr(getattr(link, "response", None), "status_code", None)
         if isinstance(status, int):
             return _by_status(status, error, model)
@@ -71,12 +71,3 @@ def _by_status(status: int, error: Exception, model: str) -> ModelError:
 def _redacted(error: Exception) -> str:
     """The provider's words in one short line, with what looks like a key taken out."""
     return _SECRET.sub("[removed]", " ".join(str(error).split()))[:_MESSAGE_CHARS]
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    link: BaseException | None = error
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        yield link
-        link = link.__cause__ or link.__context__

@@ -82,7 +82,7 @@ class Assembler:
         Args:
             question: The question; stands whole in the prompt.
             hits: What was found, in any order; a smaller rank goes first.
-            history: Earlier turns of user and assistant, oldest first. A turn is kept whole or not at all.
+            history: Earlier turns of user and assistant, oldest first. A turn is kept whole or not at all; blank messages are left out.
 
         Raises:
             PromptError: The question is blank, or the history holds a system message.
@@ -203,13 +203,16 @@ def _framed(chunk: Chunk, *, mark: str, number: int) -> str:
 
 
 def _turns(history: Sequence[Message]) -> list[tuple[Message, ...]]:
-    """Cut a conversation before each message of the user; what stands before the first is left out."""
+    """Cut a conversation before each message of the user; what stands before the first is left out.
+
+    Blank messages, which providers refuse, are left out too: of the user with the whole turn.
+    """
     turns: list[list[Message]] = []
     for message in history:
         if message.role == "system":
             raise PromptError("the history holds a system message", hint="pass turns of user and assistant only")
         if message.role == "user":
             turns.append([])
-        if turns:
+        if turns and message.content.strip():
             turns[-1].append(Message(message.role, well_formed(message.content)))
-    return [tuple(turn) for turn in turns]
+    return [tuple(turn) for turn in turns if turn and turn[0].role == "user"]

@@ -39,7 +39,7 @@ TEMPLATE_REQUEST_TOKENS = 32
 """Allowance for what a chat template adds once: start of text, a date line, the opening of the answer."""
 
 ESTIMATE_FACTOR = 1.5
-"""Tokens of another provider for one of o200k_base, at most, in ASCII text.
+"""Tokens of another provider for one of o200k_base, at most, in ASCII text without digits.
 
 The public tokenizer of the older Claude models takes up to 1.08 times as many (UUIDs; English and code 1.0), measured
 2026-11; Anthropic's documentation says that the newer ones take about 1.3 times as many again: 1.41, rounded up."""
@@ -99,8 +99,9 @@ class EstimateCounter:
     """Estimates from above for models whose tokenizer is not at hand.
 
     ASCII text counts 1.5 times its o200k_base tokens; every byte that UTF-8 needs beyond one a character is added,
-    because other vocabularies know other scripts far less well (Thai: 3.7 times as many). A text never counts more than its
-    UTF-8 bytes, which no byte-level encoding can exceed.
+    because other vocabularies know other scripts far less well (Thai: 3.7 times as many), and one for each digit, because
+    those of Qwen, Gemma and Llama 2 hold no longer numbers. A text never counts more than its UTF-8 bytes, which no
+    byte-level encoding can exceed.
     """
 
     is_exact = False
@@ -115,7 +116,9 @@ class EstimateCounter:
     def count(self, text: str) -> int:
         """Tokens of a text, estimated from above."""
         text_bytes = len(well_formed(text).encode())
-        return min(text_bytes, math.ceil(self._o200k.count(text) * ESTIMATE_FACTOR) + text_bytes - len(text))
+        digits = sum(text.count(digit) for digit in "0123456789")
+        tokens = math.ceil(self._o200k.count(text) * ESTIMATE_FACTOR) + digits
+        return min(text_bytes, tokens + text_bytes - len(text))
 
     def count_request(self, messages: Sequence[Message]) -> int:
         """Tokens of a request, estimated from above: 32, and for each message 8, its role and its content."""

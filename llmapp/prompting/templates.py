@@ -30,16 +30,21 @@ class PromptTemplate:
     system: str
     """With the slot ``refusal``, or with none."""
     user: str
-    """With the slots ``sources`` and ``question``."""
+    """With the slots ``sources`` and ``question``, the question last: `llmapp.frames` believes the mark that stands there."""
 
     def __post_init__(self) -> None:
         """Check the slots.
 
         Raises:
-            PromptError: A slot is unknown, missing, or no slot at all (a lone dollar sign).
+            PromptError: A slot is unknown, missing, in the wrong order, or no slot at all (a lone dollar sign).
         """
         _check_slots(self.name, "system", self.system, required=set())
         _check_slots(self.name, "user", self.user, required=_SLOTS["user"])
+        if _slots(self.user)[-1] != "question":
+            raise PromptError(
+                f"the user part of template {self.name} has sources behind the question",
+                hint="put ${question} last: sources behind it could forge it",
+            )
 
     @property
     def identity(self) -> str:
@@ -96,9 +101,14 @@ def _check_slots(name: str, part: str, text: str, *, required: set[str]) -> None
     template = Template(text)
     if not template.is_valid():
         raise PromptError(f"the {part} part of template {name} holds a stray dollar sign", hint="write it as $$")
-    found = set(template.get_identifiers())
+    found = set(_slots(text))
     if wrong := sorted((found - _SLOTS[part]) | (required - found)):
         raise PromptError(
             f"the {part} part of template {name} has unknown or missing slots: {', '.join(wrong)}",
             hint=f"its slots are {', '.join(sorted(_SLOTS[part]))}",
         )
+
+
+def _slots(text: str) -> list[str]:
+    """Names of all slots, in the order of the text."""
+    return [name for slot in Template.pattern.finditer(text) if (name := slot["named"] or slot["braced"])]

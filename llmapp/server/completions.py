@@ -68,7 +68,7 @@ class Completion:
     def whole(self, answer: Answer) -> Shape:
         """A ``chat.completion``."""
         message: Shape = {"role": "assistant", "content": answer.text, "refusal": None}
-        choice: Shape = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+        choice: Shape = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish_reason(answer)}
         head = self._head("chat.completion")
         return {**head, "choices": [choice], "usage": _usage(answer.usage), "llmapp": answer_shape(answer)}
 
@@ -107,14 +107,16 @@ async def events_of(
                 if isinstance(part, str):
                     yield event(completion.chunk({"content": part}))
                 else:
-                    yield event({**completion.chunk({}, finish_reason="stop"), "llmapp": answer_shape(part)})
+                    yield event({**completion.chunk({}, finish_reason=_finish_reason(part)), "llmapp": answer_shape(part)})
                     if include_usage:
                         yield event(completion.usage_chunk(part.usage))
         except Exception as error:
             if not has_begun:
                 raise
-            _log.warning("a stream broke off", exc_info=error)
-            yield event(body_of(foreseen(error), path="/v1/"))
+            known = foreseen(error)
+            # A provider's own error hangs below a known one, and may hold a key: only the unforeseen needs its traceback.
+            _log.warning("a stream broke off: %s: %s", known.code, known.message, exc_info=None if known is error else error)
+            yield event(body_of(known, path="/v1/"))
         else:
             yield DONE
 
@@ -131,6 +133,11 @@ def _text_of(content: str | list[ContentPart] | None) -> str:
     if not content or len(texts) < len(content):
         raise InvalidRequestError("messages: a message holds something other than text", hint="send text parts only")
     return "\n".join(texts)
+
+
+def _finish_reason(answer: Answer) -> str:
+    """OpenAI has no word for an unknown reason, and takes null for "goes on"."""
+    return answer.finish_reason or "stop"
 
 
 def _usage(usage: Usage) -> dict[str, JsonValue]:

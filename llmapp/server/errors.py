@@ -174,7 +174,7 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
-    """What the framework refuses: no such route, no such method, a body that cannot be read."""
+    """What the framework refuses: no such route, no such method, a body that cannot be read; and what the gates do."""
     if not isinstance(error, HTTPException):
         return await _on_known(request, error)
     response = response_to(_of_framework(error), path=request.url.path, headers=error.headers)
@@ -199,6 +199,8 @@ def _of_framework(error: HTTPException) -> RequestError:
             return InvalidRequestError("the route does not take this method", hint="see the header Allow, or /docs")
         case 413:
             return RequestTooLargeError(error.detail, hint=TOO_LARGE_HINT)
+        case 429:
+            return OverloadedError(error.detail, hint="try again in a moment")
         case _:
             return InvalidRequestError("the body is not JSON", hint="see /docs for its shape")
 

@@ -1,6 +1,6 @@
 """Gates that a request passes before any route: is it meant for us, is it small enough, is there room.
 
-Plain ASGI, so that a refusal costs nothing and a place is kept until the last byte of a stream. uvicorn's own limit of
+Plain ASGI, so that a refusal costs little and a place is kept until the last byte of a stream. uvicorn's own limit of
 concurrency answers 503 without a word, and starlette's limit of bodies answers in plain text.
 """
 
@@ -75,8 +75,8 @@ class BodyLimit:
 class Admission:
     """Lets in so many POST requests at once, each of which asks something; more are told to come back.
 
-    A place is given back when the response has ended, the last event of a stream included. Reading routes, health
-    among them, are never held up.
+    A place is taken when the whole body has come, so that clients who send half of one keep nobody out, and is given back
+    when the response has ended, the last event of a stream included. Reading routes, health among them, are never held up.
     """
 
     def __init__(self, app: ASGIApp, *, places: int) -> None:
@@ -86,20 +86,30 @@ class Admission:
         self._taken = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it."""
+        """Pass the request on, to be refused as its body is read."""
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
-        elif self._taken == self._places:
-            error = OverloadedError(
-                f"{self._places} questions are being answered, no more at once", hint="try again in a moment"
-            )
-            await _refuse(error, scope, receive, send)
-        else:
-            self._taken += 1
-            try:
-                await self._app(scope, receive, send)
-            finally:
-                self._taken -= 1
+            return
+        has_place = False
+
+        async def admitted() -> Message:
+            nonlocal has_place
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body", False) and not has_place:
+                self._take_place()
+                has_place = True
+            return message
+
+        try:
+            await self._app(scope, admitted, send)
+        finally:
+            self._taken -= has_place
+
+    def _take_place(self) -> None:
+        if self._taken == self._places:
+            # As in `BodyLimit`: this is the one error that FastAPI lets through while it reads a body.
+            raise HTTPException(STATUS[OverloadedError], f"{self._places} questions are being answered, no more at once")
+        self._taken += 1
 
 
 async def _refuse(error: LLMAppError, scope: Scope, receive: Receive, send: Send) -> None:

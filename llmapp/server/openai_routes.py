@@ -32,7 +32,7 @@ async def complete(body: ChatRequest, request: Request, application: Application
         )
     check_offered(body)
     question, history = conversation_of(body.messages)
-    completion = Completion(application.settings.model)
+    completion = Completion(application.model_name)
     if body.stream:
         parts = application.stream(question, principal=caller, history=history)
         include_usage = bool(body.stream_options and body.stream_options.include_usage)
@@ -49,4 +49,4 @@ async def models(application: Application) -> JSONResponse:
 
 
 def _names(application: App) -> list[str]:
-    return [APPLICATION_MODEL, application.settings.model]
+    return [APPLICATION_MODEL, application.model_name]

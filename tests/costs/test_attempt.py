@@ -46,6 +46,12 @@ def test_what_happened_last_decides():
     assert not never_billed(caused(ReadTimeout(), ConnectError()))
 
 
+def test_an_unrelated_failure_that_was_being_handled_is_no_proof():
+    error = ValueError("the answer of the second provider is no JSON")
+    error.__context__ = ConnectError("of the first")
+    assert not never_billed(error)
+
+
 def test_a_chain_that_bites_its_tail_ends():
     first, second = RuntimeError(1), RuntimeError(2)
     assert not never_billed(caused(first, caused(second, first)))

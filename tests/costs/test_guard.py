@@ -8,7 +8,8 @@ from decimal import Decimal
 from functools import partial
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.tools import tool
 from pydantic import BaseModel, SecretStr
 
@@ -168,6 +169,53 @@ async def test_a_stream_that_breaks_off_is_an_error_and_charged_at_its_hold(guar
     assert [state for state, *_ in states(ledger)] == ["presumed"]
 
 
+class OverloadedMidwayError(Exception):
+    status_code = 429
+
+
+class BreaksOff(ScriptedChatModel):
+    """Says a word, then fails with a status that would be a refusal if it had come first."""
+
+    def _stream(self, *args, **kwargs):
+        yield ChatGenerationChunk(message=AIMessageChunk(content="Water "))
+        raise OverloadedMidwayError
+
+
+@each_stream
+async def test_a_refusal_in_the_middle_of_an_answer_is_charged_at_the_hold(guard_of, ledger, mode):
+    with pytest.raises(ModelRateLimitedError):
+        await run(guard_of(BreaksOff()), mode)
+    ((state, held, posted, _),) = states(ledger)
+    assert (state, posted) == ("presumed", held)
+
+
+@pytest.mark.parametrize("mode", ["invoke", "ainvoke"])
+@pytest.mark.parametrize("reported", [{"input_tokens": 5}, {"input_tokens": 5, "output_tokens": None, "total_tokens": 5}])
+async def test_an_answer_with_half_a_usage_report_is_charged_at_its_hold(guard_of, ledger, mode, reported):
+    class Careless(ScriptedChatModel):
+        def _generate(self, *args, **kwargs):
+            result = super()._generate(*args, **kwargs)
+            result.generations[0].message.usage_metadata = reported
+            return result
+
+    _, bill = await run(guard_of(Careless()), mode)
+    assert bill["state"] == "presumed"
+    assert [state for state, *_ in states(ledger)] == ["presumed"]
+
+
+@each_mode
+async def test_a_fallback_that_fails_is_charged_whatever_the_first_provider_died_of(guard_of, provider, ledger, mode):
+    class Garbled(ScriptedChatModel):
+        def _next(self, messages, options):
+            error = ValueError("no JSON")
+            error.__context__ = ConnectionRefusedError()  # was being handled when this model was called instead
+            raise error
+
+    with pytest.raises(ModelError, match="no JSON"):
+        await run(guard_of(Garbled()), mode)
+    assert [state for state, *_ in states(ledger)] == ["presumed"]
+
+
 @each_mode
 async def test_a_server_that_is_not_there_costs_nothing(guard_of, ledger, mode):
     gone = build_chat_model(SPEC, base_url="http://127.0.0.1:9/v1", timeout_s=0.5, max_output_tokens=MAX_OUTPUT)
@@ -253,11 +301,19 @@ def test_less_output_may_be_asked_for_but_not_more(guard, provider):
     assert [request["max_tokens"] for request in provider.requests] == [7, MAX_OUTPUT]
 
 
-@pytest.mark.parametrize("option", [{"model": "dearer"}, {"service_tier": "priority"}, {"extra_body": {"max_tokens": 9}}])
-def test_a_call_cannot_be_turned_into_a_dearer_one(guard, provider, option):
-    with pytest.raises(CostError):
-        guard.invoke(QUESTION, **option)
+@pytest.mark.parametrize("book", [PriceBook({SPEC: PRICE}), PriceBook(local=[SPEC])])
+def test_a_call_cannot_be_turned_into_a_dearer_one_not_even_where_it_is_free(guard, provider, book):
+    with pytest.raises(CostError, match="model"):
+        guard.model_copy(update={"prices": book}).invoke(QUESTION, model="dearer")
     assert provider.requests == []
+
+
+def test_several_answers_that_the_model_itself_asks_for_are_in_the_hold(provider, guard_of, ledger):
+    inner = build_chat_model(SPEC, base_url=provider.base_url, max_output_tokens=MAX_OUTPUT)
+    guard_of(inner).invoke(QUESTION)
+    guard_of(inner.model_copy(update={"model_kwargs": {"n": 3}})).invoke(QUESTION)
+    (_, one, *_), (_, three, *_) = states(ledger)
+    assert three - one == 2 * MAX_OUTPUT * 2_000
 
 
 def test_several_answers_are_all_in_the_hold(guard, ledger):

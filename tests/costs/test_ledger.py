@@ -122,8 +122,8 @@ def test_an_abandoned_hold_is_voided_when_unsent_and_presumed_when_sent(open_led
     ledger.mark_sent(sent)
     clock.now += 61
     assert ledger.sweep() == 2
-    assert ledger.charge(unsent).state == "voided"
-    assert ledger.charge(sent).state == "presumed"
+    assert ledger.release(unsent).state == "voided"
+    assert ledger.presume(sent).state == "presumed"
     assert balance(ledger) == (0, 200)
     with pytest.raises(CostError, match="expired"):
         ledger.mark_sent(unsent)

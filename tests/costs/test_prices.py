@@ -32,13 +32,7 @@ def test_long_requests_are_priced_as_a_whole_at_the_higher_tier():
 
 
 def test_cached_input_is_cheaper_and_counted_once():
-    price = declared_price(
-        "m",
-        input_usd_per_million=Decimal(4),
-        cached_input_usd_per_million=Decimal(1),
-        cache_write_usd_per_million=Decimal(5),
-        output_usd_per_million=Decimal(8),
-    )
+    price = Price("m", Rates(4_000_000, 1_000_000, 5_000_000, 8_000_000), "test")
     assert price.cost_nano_usd(Usage(1_000, 100, cache_read_tokens=600, cache_write_tokens=100)) == (
         300 * 4_000 + 600 * 1_000 + 100 * 5_000 + 100 * 8_000
     )
@@ -78,10 +72,12 @@ def test_float_artefacts_of_published_prices_are_rounded_off():
 
 
 def test_output_without_a_price_is_an_error_and_not_free():
-    embedder = declared_price("e", input_usd_per_million=Decimal("0.02"))
+    embedder = declared_price("openai:e", input_usd_per_million=Decimal("0.02"))
     assert embedder.bound_nano_usd(input_tokens=1_000, output_tokens=0) == 20_000
-    with pytest.raises(UnknownPriceError):
+    with pytest.raises(UnknownPriceError, match="no output price is known for openai:e") as refused:
         embedder.cost_nano_usd(Usage(10, 1))
+    assert refused.value.model == "openai:e"
+    assert '[prices."openai:e"]' in refused.value.hint
 
 
 def test_free_is_free_whatever_is_used():

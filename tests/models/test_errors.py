@@ -57,6 +57,12 @@ def test_the_providers_reason_for_a_refusal_is_kept():
     assert "context length" in str(translate_model_error(StatusError(400, "maximum context length is 8192 tokens")))
 
 
+def test_an_unrelated_failure_that_was_being_handled_does_not_give_its_name():
+    error = ValueError("the answer of the second provider is no JSON")
+    error.__context__ = ConnectionRefusedError("of the first")
+    assert type(translate_model_error(error)) is ModelError
+
+
 def test_an_error_of_ours_is_left_alone():
     error = ModelTimeoutError("late")
     assert translate_model_error(error) is error

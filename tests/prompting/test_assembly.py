@@ -106,7 +106,12 @@ def test_a_prompt_never_exceeds_its_budget_and_loses_nothing_unseen(counter, que
 
     turns = prompt.messages[1:-1]
     assert not turns or turns[0].role == "user"
-    cleaned = [Message(m.role, well_formed(m.content)) for m in history]
+    answered = ""  # what the user said last
+    cleaned = []
+    for message in history:
+        answered = message.content if message.role == "user" else answered
+        if answered.strip() and message.content.strip():
+            cleaned.append(Message(message.role, well_formed(message.content)))
     assert list(turns) == cleaned[len(cleaned) - len(turns) :]
 
     assert assembler.assemble(question, list(reversed(hits)), history=history) == prompt
@@ -143,6 +148,12 @@ def test_the_report_makes_the_line_that_a_person_reads():
     assert [(d.item, d.reason) for d in report.decisions[-2:]] == [("chunk-2", "over budget"), ("chunk-3", "duplicate text")]
     assert report.is_exact
     assert report.counter == "bpe-openai:o200k_base"
+
+
+def test_blank_messages_are_left_out_and_the_answer_to_one_too():
+    said = [("user", "Hello"), ("assistant", " \n"), ("assistant", "Good day."), ("user", ""), ("assistant", "Yes?")]
+    prompt = _assembler().assemble("When?", [], history=[Message(role, content) for role, content in said])
+    assert prompt.messages[1:-1] == (Message("user", "Hello"), Message("assistant", "Good day."))
 
 
 def test_the_mark_of_the_frames_stands_in_no_earlier_turn():

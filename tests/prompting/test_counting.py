@@ -170,6 +170,20 @@ def test_the_estimate_is_above_the_measured_ratio_of_other_tokenizers(o200k, tex
     assert EstimateCounter().count(text) >= min(o200k.count(text) * ratio * 1.3, len(text.encode()))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "31415926535897932384626433832795",
+        "\n".join(f"{n * 7919 % 1_000_003},{n * 104_729 % 999_983},{n * 31_337 % 99_991}" for n in range(300)),
+        "Invoice 20231104 of 4711.50 euros, customer 8812 0093 1177. " * 20,
+    ],
+)
+def test_the_estimate_is_above_tokenizers_that_give_each_digit_a_token(o200k, text):
+    # Qwen, Gemma and Llama 2 do so; between the digits they know words as o200k_base does.
+    least = sum(character.isdigit() for character in text) + sum(o200k.count(part) for part in re.split("[0-9]+", text))
+    assert EstimateCounter().count(text) >= least
+
+
 def test_a_models_own_tokenizer_is_counted_without_its_truncation(tokenizer_file):
     counter = HuggingFaceCounter(tokenizer_file)
     assert counter.count("water damage is reported within 72 hours") > 4

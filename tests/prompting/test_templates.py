@@ -47,6 +47,7 @@ def test_slots_in_a_document_are_not_filled():
     [
         ("${sources}", "${source}", "source, sources"),
         ("${question}", "", "question"),
+        ("${sources}\n${question}", "${question} ${sources} ${question} $sources", "behind the question"),
         ("${refusal}", "${refusal} ${today}", "today"),
         ("unsure.", "it costs $ 5.", "stray dollar"),
         ("=== user ===", "=== human ===", "user part"),

@@ -25,10 +25,11 @@ DOCUMENTS = {
     "claims.txt": "Claims are reported by telephone to number 555 0100.",
 }
 ANSWER = "Every employee has 28 days of paid leave a year [1]."
-PRICED = {
-    "model": "openai-compatible:priced",
-    "prices": {"priced": {"input_usd_per_million": 1, "output_usd_per_million": 1}},
-}
+FREE = {"input_usd_per_million": 0, "output_usd_per_million": 0}
+PAID = {"input_usd_per_million": 1, "output_usd_per_million": 1}
+FREE_PRICES = {"hash/64": FREE, "scripted": FREE, "slowmodel": FREE}
+PRICED = {"prices": {"hash/64": FREE, "scripted": PAID, "slowmodel": PAID}}
+UNPRICED = {"prices": {"hash/64": FREE}}
 
 
 class SlowModel(BaseChatModel):
@@ -66,7 +67,7 @@ def filled(tmp_path_factory):
     folder.mkdir()
     for name, text in DOCUMENTS.items():
         (folder / name).write_text(text, encoding="utf-8")
-    with App(Settings(root=root), model=ScriptedChatModel(), embedder=HashEmbedder()) as application:
+    with App(Settings(root=root, prices=FREE_PRICES), model=ScriptedChatModel(), embedder=HashEmbedder()) as application:
         application.ingest([folder])
     return root
 
@@ -79,7 +80,8 @@ def make(tmp_path, filled):
 
     def build(*, chat=None, **settings):
         given = chat or ScriptedChatModel(answers=[ANSWER])
-        application = App(Settings(root=tmp_path, **settings), model=given, embedder=HashEmbedder())
+        whole = Settings(**{"root": tmp_path, "prices": FREE_PRICES, **settings})
+        application = App(whole, model=given, embedder=HashEmbedder())
         made.append(application)
         return application
 
@@ -165,3 +167,8 @@ def http():
 @pytest.fixture
 def priced():
     return PRICED
+
+
+@pytest.fixture
+def unpriced():
+    return UNPRICED

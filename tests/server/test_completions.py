@@ -1,11 +1,12 @@
 import json
+import logging
 
 import pytest
 
 from llmapp.errors import InvalidRequestError, ModelUnavailableError
 from llmapp.server.completions import Completion, check_offered, conversation_of, events_of
 from llmapp.server.schemas import ChatRequest
-from llmapp.types import Message
+from llmapp.types import Answer, Message, PromptReport, Usage
 
 
 def request(**fields):
@@ -117,6 +118,44 @@ async def test_an_unforeseen_error_after_the_beginning_shows_nothing_of_itself()
     *_, last = [item async for item in events_of(unforeseen_error(), Completion("m"), include_usage=False)]
     assert json.loads(last[6:])["error"]["code"] == "error"
     assert b"secret" not in last
+
+
+def known(cause):
+    error = ModelUnavailableError("the provider died")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(("error", "is_traced"), [(known(ValueError("Bearer sk-live")), False), (ZeroDivisionError(), True)])
+async def test_only_what_is_unforeseen_is_logged_with_its_traceback(caplog, error, is_traced):
+    async def parts():
+        yield "a"
+        raise error
+
+    with caplog.at_level(logging.WARNING, logger="llmapp.server"):
+        _ = [item async for item in events_of(parts(), Completion("m"), include_usage=False)]
+    (record,) = caplog.records
+    assert bool(record.exc_info) == is_traced
+    assert "sk-live" not in caplog.text
+
+
+def answer(finish_reason):
+    report = PromptReport(3000, 120, 800, True, "counter", ())
+    return Answer("28 days", (), "m", Usage(), 0.0, report, {}, finish_reason)
+
+
+@pytest.mark.parametrize(
+    ("reason", "sent"), [("stop", "stop"), ("length", "length"), ("content_filter", "content_filter"), (None, "stop")]
+)
+async def test_a_completion_tells_why_it_ended_whole_and_in_pieces(reason, sent):
+    async def parts():
+        yield "28 days"
+        yield answer(reason)
+
+    (choice,) = Completion("m").whole(answer(reason))["choices"]
+    assert choice["finish_reason"] == sent
+    events = read([item async for item in events_of(parts(), Completion("m"), include_usage=False)])
+    assert [item["choices"][0]["finish_reason"] for item in events[:-1]] == [None, None, sent]
 
 
 async def test_an_error_before_the_beginning_is_raised():

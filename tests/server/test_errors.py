@@ -108,8 +108,8 @@ def test_an_unforeseen_error_shows_nothing_of_itself(make, client_of, monkeypatc
     assert "Traceback" not in response.text
 
 
-def test_what_the_operator_must_see_is_logged(make, client_of, caplog):
-    client = client_of(make(model="openai-compatible:unpriced"))
+def test_what_the_operator_must_see_is_logged(make, client_of, caplog, unpriced):
+    client = client_of(make(**unpriced))
     with caplog.at_level(logging.WARNING, logger="llmapp.server"):
         client.post("/api/ask", json={"question": "leave"})
         client.post("/api/ask", json={"question": ""})

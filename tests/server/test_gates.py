@@ -1,5 +1,8 @@
 import asyncio
+import socket
 import time
+from contextlib import ExitStack
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -125,3 +128,13 @@ def test_a_refused_request_takes_no_place(make, client_of):
         assert client.post("/api/ask", json={"question": "x" * 2000}).status_code == 413
         assert client.post("/api/ask", json={}).status_code == 400
     assert client.post("/api/ask", json=QUESTION).status_code == 200
+
+
+def test_clients_who_send_half_a_body_keep_nobody_out(make, serve, http):
+    head = b"POST /api/ask HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    with serve(make(server={"max_concurrency": 2})) as address, ExitStack() as idle:
+        for _ in range(4):
+            url = urlsplit(address)
+            idle.enter_context(socket.create_connection((url.hostname, url.port))).sendall(head)
+        time.sleep(0.2)
+        assert http.post(f"{address}/api/ask", json=QUESTION).status_code == 200

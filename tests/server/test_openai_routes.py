@@ -42,7 +42,7 @@ def test_the_client_gets_an_answer_with_its_citations(chat):
     assert choice.message.role == "assistant"
     assert choice.message.content == ANSWER
     assert choice.finish_reason == "stop"
-    assert completion.model == "extractive"
+    assert completion.model == "scripted"
     assert completion.usage.total_tokens == completion.usage.prompt_tokens + completion.usage.completion_tokens == 120
     answer = AnswerBody.model_validate(completion.llmapp)
     assert answer.answer == ANSWER
@@ -50,7 +50,7 @@ def test_the_client_gets_an_answer_with_its_citations(chat):
 
 
 def test_the_client_gets_the_answer_in_pieces(chat):
-    chunks = list(chat.create(model="extractive", messages=QUESTION, stream=True))
+    chunks = list(chat.create(model="scripted", messages=QUESTION, stream=True))
     deltas = [chunk.choices[0].delta for chunk in chunks]
     assert deltas[0].role == "assistant"
     assert [delta.role for delta in deltas[1:]] == [None] * (len(deltas) - 1)
@@ -80,7 +80,7 @@ def test_the_asynchronous_client_works_too(make, serve):
 
 
 def test_the_models_are_the_application_and_the_one_it_uses(connect):
-    assert [model.id for model in connect().models.list()] == ["llmapp", "extractive"]
+    assert [model.id for model in connect().models.list()] == ["llmapp", "scripted"]
 
 
 def test_the_history_reaches_the_model_and_the_clients_instructions_do_not(connect):

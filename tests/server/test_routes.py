@@ -106,8 +106,8 @@ def test_no_budget_left_is_said_with_the_time_to_wait(make, client_of, priced):
     assert client.post("/api/search", json={"query": "leave"}).status_code == 200
 
 
-def test_a_model_without_a_price_is_the_operators_mistake(make, client_of):
-    client = client_of(make(model="openai-compatible:unpriced"))
+def test_a_model_without_a_price_is_the_operators_mistake(make, client_of, unpriced):
+    client = client_of(make(**unpriced))
     error = error_of(client.post("/api/ask", json=QUESTION), 500)
     assert error.code == "unknown_price"
     assert "llmapp.toml" in error.hint

@@ -157,7 +157,8 @@ def test_a_client_that_leaves_before_its_answer_stops_the_model_and_settles_the_
 def test_a_client_that_leaves_a_stream_stops_the_model_and_settles_the_hold(paid, serve, slow_model, eventually):
     with serve(paid) as address:
         with httpx2.stream("POST", f"{address}/v1/chat/completions", json=CHAT) as response:
-            first = next(response.iter_lines())
+            lines = response.iter_lines()  # kept: the client leaves when it is collected
+            first = next(lines)
             assert json.loads(first[6:])["choices"][0]["delta"]["role"] == "assistant"
             assert held_nano_usd(paid) > 0
         eventually(slow_model._ended.is_set)

@@ -1,0 +1,109 @@
+import asyncio
+from contextlib import aclosing
+
+import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+
+from llmapp.app.rag import RagPipeline, to_finish_reason
+from llmapp.costs import spending
+from llmapp.prompting.assembly import Assembler
+from llmapp.testing.fakes import ByteCounter
+from llmapp.types import LOCAL_USER, Answer, Chunk, Hit
+
+TEXT = "The deductible is 300 euros."
+QUESTION = "What is the deductible?"
+
+
+class OneHit:
+    """Finds the same chunk always, and pays for it."""
+
+    def retrieve(self, question, *, principal, top_k):
+        spending.count(1_000)
+        return [Hit(Chunk("c", "s", "d", "u", "Title", TEXT, 0, len(TEXT)), 1.0, 1, "fused")]
+
+
+class EmbeddingModel(BaseChatModel):
+    """Speaks in given pieces, and pays for an embedding in a thread before the first and between them."""
+
+    pieces: list[str]
+    endings: list[dict]
+
+    @property
+    def _llm_type(self):
+        return "embedding"
+
+    def _generate(self, messages, stop=None, run_manager=None, **kwargs):
+        return ChatResult(generations=[ChatGeneration(message=AIMessage("never asked"))])
+
+    async def _astream(self, messages, stop=None, run_manager=None, **kwargs):
+        for piece in self.pieces:
+            await asyncio.to_thread(spending.count, 10)
+            yield ChatGenerationChunk(message=AIMessageChunk(piece))
+        for ending in self.endings:
+            yield ChatGenerationChunk(message=AIMessageChunk("", response_metadata=ending))
+
+
+def pipeline(*pieces, endings=({},)):
+    model = EmbeddingModel(pieces=list(pieces), endings=list(endings))
+    assembler = Assembler(ByteCounter(), budget_tokens=10_000, reserve_output_tokens=100)
+    return RagPipeline(OneHit(), assembler, model, model_name="m", top_k=1)
+
+
+async def parts_of(rag):
+    return [part async for part in rag.stream(QUESTION, principal=LOCAL_USER)]
+
+
+async def test_the_pieces_of_a_stream_are_the_text_of_the_answer():
+    *pieces, answer = await parts_of(pipeline("  It", " is 300 ", "[1", "][", "7]", ". [8", "]\n"))
+    assert answer.text == "It is 300 [1]."
+    assert "".join(pieces) == answer.text
+    assert [citation.number for citation in answer.citations] == [1]
+
+
+async def test_the_cost_is_that_of_the_search_of_the_call_and_of_what_the_model_embeds():
+    bill = {"llmapp": {"cost_nano_usd": 500}}
+    answer = await pipeline("It is ", "300 ", "[1].", endings=[bill]).answer(QUESTION, principal=LOCAL_USER)
+    assert answer.cost_usd == pytest.approx((1_000 + 3 * 10 + 500) / 1e9)
+
+
+async def test_what_others_spend_between_two_pieces_is_not_the_answers():
+    with spending.counted() as others:
+        async for part in pipeline("It ", "is ", "300").stream(QUESTION, principal=LOCAL_USER):
+            spending.count(7)
+            if isinstance(part, Answer):
+                assert part.cost_usd == pytest.approx((1_000 + 3 * 10) / 1e9)
+    assert others.nano_usd % 7 == 0
+    assert others.nano_usd > 0
+
+
+async def test_a_stream_may_be_closed_in_another_context_than_it_was_begun_in():
+    stream = pipeline("It ", "is ", "300").stream(QUESTION, principal=LOCAL_USER)
+    await asyncio.create_task(anext(stream))
+    async with aclosing(stream):
+        await asyncio.create_task(anext(stream))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "reason"),
+    [
+        ({"finish_reason": "stop"}, "stop"),
+        ({"finish_reason": "length"}, "length"),
+        ({"finish_reason": "content_filter"}, "content_filter"),
+        ({"stop_reason": "end_turn"}, "stop"),
+        ({"stop_reason": "max_tokens"}, "length"),
+        ({"stop_reason": None, "done_reason": "length"}, "length"),
+        ({"finish_reason": "MAX_TOKENS"}, "length"),
+        ({"finish_reason": "tool_calls"}, None),
+        ({}, None),
+    ],
+)
+def test_the_reason_for_the_end_is_read_in_every_providers_words(metadata, reason):
+    assert to_finish_reason(metadata) == reason
+
+
+async def test_the_answer_says_why_the_model_stopped():
+    endings = [{"finish_reason": "length"}, {"finish_reason": "length"}, {}]  # some send it twice, and langchain joins them
+    assert (await parts_of(pipeline("300", endings=endings)))[-1].finish_reason == "length"
+    assert (await parts_of(pipeline("300")))[-1].finish_reason is None
