@@ -16,9 +16,13 @@ The contract, which `llmapp.testing.ConnectorContract` tests:
 2. A cursor is a JSON value that the host stores and hands back, and never looks into.
 3. Reading the boundary again is fine: the host skips what it already has, without embedding it.
 4. A removal is `Delete(id)`. A source that cannot see removals declares ``snapshot = True``; the host then deletes what
-   a complete run did not mention. A run that raised, or that mentioned nothing, deletes nothing.
+   a complete run did not mention, and never hands it a cursor. A run that raised, or that mentioned nothing, deletes nothing.
 5. A bad item is `Failure(id, error)`: it is quarantined and the run goes on. An exception stops the run, and the last
    checkpoint stands.
+
+The host hands back None, and so asks for everything, on the first run, after a setting or a part of its own has changed, and
+while a document is set aside that may succeed as it is. A complete re-read deletes what it does not mention, and only then
+is its last cursor stored. Every read ends with a `Checkpoint`.
 """
 
 from __future__ import annotations

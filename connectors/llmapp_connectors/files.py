@@ -19,13 +19,14 @@ from pydantic import BaseModel, Field
 from llmapp.connector import Change, Checkpoint, ConnectorError, Cursor, Document, Failure, SourceNotFoundError, Upsert
 
 _BLOCK_BYTES = 1 << 20
+_SETTINGS = "llmapp.toml"  # may hold the secrets of connectors
 _SAFE_OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 class Files(BaseModel, frozen=True):
     """Files below `path`, in the order of their names.
 
-    Hidden files and folders are left out. A link to a file is followed while its target stays below the root; a link to
+    Hidden files and folders are left out, and so is every ``llmapp.toml``, which may hold secrets. A link to a file is followed while its target stays below the root; a link to
     a folder is not, because a folder below the root is read in its own place.
 
     The revision is a hash of the content and of nothing else: a file that was only touched is unchanged, and an edit
@@ -90,7 +91,7 @@ def _walk(root: Path) -> Iterator[str]:
     for folder, folders, names in os.walk(root, onerror=_stop):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
-            if not name.startswith(".") and _may_be_file(os.path.join(folder, name)):  # noqa: PTH118 - surrogates stay as they are
+            if not name.startswith(".") and name.casefold() != _SETTINGS and _may_be_file(os.path.join(folder, name)):  # noqa: PTH118 - surrogates stay as they are
                 yield Path(folder, name).relative_to(root).as_posix()
 
 
@@ -123,6 +124,8 @@ def _target(root: Path, name: str) -> Path:
         raise ValueError("the link leads out of the folder")
     if target != root / name and any(part.startswith(".") for part in target.relative_to(root).parts):
         raise ValueError("the link leads to a hidden file")
+    if target.name.casefold() == _SETTINGS:
+        raise ValueError("it holds settings, which are no document")
     return target
 
 

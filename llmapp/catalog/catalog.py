@@ -128,6 +128,14 @@ class Catalog(SyncState, LiveChunks):
                 {"source": source, "id": document_id, "acl": json.dumps(acl)},
             ).rowcount
             if taken:
+                # What is stored is no longer what its hash says: the next run takes the document in again.
+                connection.execute(
+                    """
+                    UPDATE documents SET revision = NULL, content_hash = content_hash || '?'
+                    WHERE source = :source AND document_id = :id
+                    """,
+                    {"source": source, "id": document_id},
+                )
                 _advance(connection)
 
     def delete(self, source: str, document_ids: Iterable[str]) -> int:

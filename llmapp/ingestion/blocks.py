@@ -10,12 +10,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-_HEADING = re.compile(r"(#{1,6})[ \t]+(\S.*?)[ \t#]*$")
+_HEADING = re.compile(r"(#{1,6})[ \t]+(\S.*)")
 _UNDERLINE = re.compile(r"(=+|-{3,})[ \t]*$")
 _ITEM = re.compile(r"[ \t]*(?:[-*+•‣◦]|\d{1,4}[.)])[ \t]+\S")
 _FENCE = re.compile(r"[ \t]{0,3}(`{3,}|~{3,})")
 _MARKUP = re.compile(r"[*_`\\]+|!?\[|\]\([^)]*\)|\]")
 _MAX_HEADING_CHARS = 200
+_MAX_MARKED_CHARS = 4 * _MAX_HEADING_CHARS
+"""A title with its markup is cut here before it is searched: the search for the end of a link is quadratic."""
 SEPARATOR = " › "
 """Between the headings of a path."""
 
@@ -91,7 +93,7 @@ class _Reader:
             self._grow(line, start, end, page)
         elif self._has_headings and (heading := _HEADING.match(line)):
             self.flush()
-            self._take_heading(len(heading[1]), heading[2], Block(start, end, "", page, is_heading=True))
+            self._take_heading(len(heading[1]), heading[2].rstrip(" \t#\n"), Block(start, end, "", page, is_heading=True))
         elif self._has_headings and self._is_underlined(line):
             self._take_underlined(line, end)
         else:
@@ -133,7 +135,7 @@ class _Reader:
         self._take_heading(1 if line.startswith("=") else 2, title, Block(start, end, "", page, is_heading=True))
 
     def _take_heading(self, level: int, title: str, block: Block) -> None:
-        plain = " ".join(_MARKUP.sub("", title).split())[:_MAX_HEADING_CHARS]
+        plain = " ".join(_MARKUP.sub("", title[:_MAX_MARKED_CHARS]).split())[:_MAX_HEADING_CHARS]
         self._path = [(above, name) for above, name in self._path if above < level] + [(level, plain)]
         self._heading = SEPARATOR.join(name for _, name in self._path if name)
         self.blocks.append(Block(block.start, block.end, self._heading, block.page, is_heading=True))

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 HEADER = struct.Struct(">IQ")
 """Length of the facts and of the body. Bytes, both."""
 
-_FRONT_MATTER = re.compile(r"\A---\n(?:[\w:.-]+:.*\n)*\n?## [\w:.-]+:.*\n+")
-_FIRST_HEADING = re.compile(r"^#{1,6} +(.+?)[ #]*$", re.MULTILINE)
+_FRONT_MATTER = re.compile(r"\A---\n(?:[\w:.-]+:.*\n)*+\n?## [\w:.-]+:.*\n+")
+_FIRST_HEADING = re.compile(r"^#{1,6} +(\S.*)", re.MULTILINE)
 _SUBJECT = re.compile(r"\A\*\*Subject\*\*: (.+)$", re.MULTILINE)
 _NO_TITLE = re.compile(
     r"\.(?:docx?|pdf|tex|indd|pptx?|xlsx?|dvi|rtf|odt|ps)$|^microsoft word\b|^\(?(?:untitled|anonymous|document)\d*\)?$",
@@ -40,6 +40,7 @@ _NO_TITLE = re.compile(
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _MAX_TITLE_CHARS = 300
+_MAX_MARKED_CHARS = 4 * _MAX_TITLE_CHARS  # a title with its markup; the search for the end of a link is quadratic
 _MAX_FILE_BYTES = 1 << 28  # kreuzberg unpacks a library of 8 MB; nothing else needs a file
 
 
@@ -191,7 +192,10 @@ def _tidy(text: str) -> str:
 
 def _heading(text: str) -> str | None:
     found = _FIRST_HEADING.search(text)
-    return re.sub(r"[*_`\\]|!?\[|\]\([^)]*\)", "", found[1]).strip()[:_MAX_TITLE_CHARS] or None if found else None
+    if not found:
+        return None
+    title = found[1].rstrip(" #")[:_MAX_MARKED_CHARS]
+    return re.sub(r"[*_`\\]|!?\[|\]\([^)]*\)", "", title).strip()[:_MAX_TITLE_CHARS] or None
 
 
 def _metadata_title(result: ExtractionResult) -> str | None:

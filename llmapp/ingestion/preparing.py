@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Stage = Literal["read", "parse", "chunk", "embed"]
 """Where a document can fail."""
 _MAX_REASON_CHARS = 500
+_DEFAULT_ACL = "default-"
+_OWN_ACL = "own-"
 
 
 class DocumentFailedError(Exception):
@@ -36,8 +38,13 @@ class DocumentFailedError(Exception):
         """Keep where and why; the reason is brought to one line."""
         self.stage = stage
         self.code = code
-        self.reason = " ".join(reason.split())[:_MAX_REASON_CHARS]
+        self.reason = storable(" ".join(reason.split())[:_MAX_REASON_CHARS])
         super().__init__(f"{stage}: {self.reason}")
+
+
+def storable(text: str) -> str:
+    """The text with lone surrogates written out: no database and no terminal takes them."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @contextmanager
@@ -60,7 +67,6 @@ class Prepared:
     record: DocumentRecord
     texts: tuple[EmbeddingText, ...]
     """What is to be embedded, aligned with the record's chunks."""
-    stamp: Stamp
     is_new: bool
 
 
@@ -71,7 +77,7 @@ class Stamp:
     revision: str | None
     """The source's revision together with `facts`; equal to the stored one means unchanged. None compares the content."""
     acl: str
-    """Hash of the access list; it begins the content hash, so a narrowed list is seen also where the content cannot be read."""
+    """Mark of the access list; it begins the content hash, so another list is seen also where the content cannot be read."""
     facts: str
     """Hash of everything but the content: uri, title, metadata, access list, and the versions of all parts."""
 
@@ -82,6 +88,12 @@ class Stamp:
     def opens_differently(self, stored: StoredDocument | None) -> bool:
         """Whether the stored document has another access list."""
         return stored is not None and not stored.content_hash.startswith(f"{self.acl}:")
+
+
+def follows_another_default(stored: StoredDocument, default_acl: tuple[str, ...]) -> bool:
+    """Whether a stored document has the access list of its source as it was under another setting."""
+    current = _acl_mark(default_acl, is_default=True)
+    return stored.content_hash.startswith(_DEFAULT_ACL) and not stored.content_hash.startswith(f"{current}:")
 
 
 class Preparer:
@@ -98,20 +110,24 @@ class Preparer:
         """Hash all that is known before the content is read.
 
         Raises:
-            DocumentFailedError: A fact cannot be put into JSON.
+            DocumentFailedError: A fact cannot be put into JSON, or is not valid Unicode.
         """
         with stage("read"):
+            mark = _acl_mark(acl, is_default=document.acl is None)
             known = [
                 document.uri,
                 document.title,
                 document.media_type,
                 sorted(set(acl)),
+                mark,
                 dict(document.metadata),
                 self.version,
             ]
-            facts = _hash(json.dumps(known, sort_keys=True))
+            written = json.dumps(known, sort_keys=True, ensure_ascii=False)
+            f"{document.id} {document.revision} {written}".encode()  # fails here rather than in the database
+            facts = _hash(written)
             revision = None if document.revision is None else f"{document.revision}@{facts}"
-            return Stamp(revision, _hash(*sorted(set(acl))), facts)
+            return Stamp(revision, mark, facts)
 
     def prepare(
         self, source: str, document: Document, acl: tuple[str, ...], stamp: Stamp, stored: StoredDocument | None
@@ -159,7 +175,7 @@ class Preparer:
                 ),
                 embedding_keys=tuple(text.key for text in texts),
             )
-        return Prepared(record, texts, stamp, is_new=stored is None)
+        return Prepared(record, texts, is_new=stored is None)
 
     def _parse(self, document: Document, content: bytes) -> tuple[str | None, ParsedDocument]:
         name = PurePosixPath(document.uri).name or document.id
@@ -200,6 +216,10 @@ def _name(document: Document) -> str:
     """The last part of the uri, without its suffix."""
     path = document.uri.partition("?")[0].partition("#")[0]
     return PurePosixPath(path).stem or document.id
+
+
+def _acl_mark(acl: tuple[str, ...], *, is_default: bool) -> str:
+    return (_DEFAULT_ACL if is_default else _OWN_ACL) + _hash(*sorted(set(acl)))
 
 
 def _hash(*parts: str | bytes) -> str:

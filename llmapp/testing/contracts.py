@@ -73,6 +73,7 @@ class ConnectorContract:
                 document = change.document
                 assert document.id.encode(), "an id is not empty and is valid Unicode"
                 assert document.uri.encode(), document.id
+                assert _is_unicode(document.title, document.revision, *(document.acl or ())), document.id
                 assert (document.text is None) != (document.content is None), f"{document.id}: text or content, not both"
                 json.dumps(dict(document.metadata))
 
@@ -89,22 +90,42 @@ class ConnectorContract:
                 assert change.id
                 assert change.error.strip()
                 assert "\n" not in change.error
+                assert _is_unicode(change.id, change.error, change.uri), "write lone surrogates out"
 
     def test_goes_on_from_every_cursor(self, connector: Connector) -> None:
-        """A cursor survives JSON, and a read from it ends with a checkpoint and brings back nothing unknown."""
+        """A cursor survives JSON, and a read from it brings all that did not stand above it, nothing unknown, and a checkpoint."""
         changes = _read(connector)
-        known = {name for name, _ in _outline(changes)}
-        for change in changes:
+        known = _ids(changes)
+        for place, change in enumerate(changes):
             if isinstance(change, Checkpoint):
                 cursor = json.loads(json.dumps(change.cursor))
                 assert cursor == change.cursor, "a cursor is a JSON value"
                 resumed = _read(connector, cursor)
-                assert {name for name, _ in _outline(resumed)} <= known
-                assert all(isinstance(last, Checkpoint) for last in resumed[-1:])
+                lost = known - _ids(changes[:place]) - _ids(resumed)
+                assert not lost, f"a run that stops at {cursor!r} and goes on never hears of {sorted(lost)}"
+                assert _ids(resumed) <= known
+                assert resumed, f"a read from {cursor!r} yields nothing, not even a checkpoint"
+                assert isinstance(resumed[-1], Checkpoint), f"a read from {cursor!r} does not end with a checkpoint"
+
+    def test_mentions_everything_in_every_read_when_it_is_a_snapshot(self, connector: Connector) -> None:
+        """What a snapshot leaves out is deleted, so no cursor may shorten it."""
+        changes = _read(connector)
+        for change in changes:
+            if getattr(connector, "snapshot", False) and isinstance(change, Checkpoint):
+                left_out = _ids(changes) - _ids(_read(connector, change.cursor))
+                assert not left_out, f"a read from {change.cursor!r} leaves out {sorted(left_out)}"
 
 
 def _read(connector: Connector, cursor: Cursor = None) -> list[Change]:
     return list(connector.read(cursor))
+
+
+def _ids(changes: Sequence[Change]) -> set[str]:
+    return {name for name, _ in _outline(changes)}
+
+
+def _is_unicode(*texts: str | None) -> bool:
+    return all(text is None or text == text.encode(errors="replace").decode() for text in texts)
 
 
 def _outline(changes: Sequence[Change]) -> list[tuple[str, str]]:

@@ -60,12 +60,57 @@ class Forgetful(Good, frozen=True):
         yield Checkpoint({1: "a"})
 
 
+class Losing(Good, frozen=True):
+    """Checkpoints after the first page, goes on after the last."""
+
+    def read(self, cursor):
+        if cursor is None:
+            yield NOTE
+            yield Checkpoint(1)
+            yield Upsert(Document(id="b", uri="b.txt", text="words"))
+        yield Checkpoint(2)
+
+
+class Mute(Good, frozen=True):
+    """Has nothing to say after its last cursor, not even where it stands."""
+
+    def read(self, cursor):
+        if cursor is None:
+            yield NOTE
+            yield Checkpoint(1)
+
+
+class Open(Good, frozen=True):
+    """Goes on without a checkpoint at the end."""
+
+    def read(self, cursor):
+        yield NOTE
+        if cursor is None:
+            yield Checkpoint(1)
+
+
+class ShortSnapshot(Good, frozen=True):
+    """Says that it mentions everything, and goes on from a cursor all the same."""
+
+    snapshot: ClassVar[bool] = True
+
+    def read(self, cursor):
+        if cursor is None:
+            yield NOTE
+        yield Checkpoint(1)
+
+
+class Mangled(Good, frozen=True):
+    def read(self, cursor):
+        yield Failure("a", "cannot open \udcff")
+
+
 KIT = ConnectorContract()
 
 
 def test_a_good_connector_passes_every_test():
     names = [name for name in dir(KIT) if name.startswith("test_")]
-    assert len(names) == 9
+    assert len(names) == 10
     for name in names:
         getattr(KIT, name)(Good())
 
@@ -81,6 +126,11 @@ def test_a_good_connector_passes_every_test():
         (Hollow(), "test_describes_every_document"),
         (Silent(), "test_gives_failures_a_reason_of_one_line"),
         (Forgetful(), "test_goes_on_from_every_cursor"),
+        (Losing(), "test_goes_on_from_every_cursor"),
+        (Mute(), "test_goes_on_from_every_cursor"),
+        (Open(), "test_goes_on_from_every_cursor"),
+        (ShortSnapshot(), "test_mentions_everything_in_every_read_when_it_is_a_snapshot"),
+        (Mangled(), "test_gives_failures_a_reason_of_one_line"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseModel) else "",
 )

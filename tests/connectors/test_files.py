@@ -75,6 +75,17 @@ def test_glob_chooses_the_files(tmp_path, glob, expected):
     assert set(documents(tmp_path, glob=glob)) == expected
 
 
+def test_settings_are_never_read(tmp_path):
+    (tmp_path / "sub").mkdir()
+    for name in ("llmapp.toml", "sub/llmapp.toml", "seen.txt"):
+        (tmp_path / name).write_text("token = 's3cret'")
+    (tmp_path / "link.txt").symlink_to(tmp_path / "llmapp.toml")
+    assert set(documents(tmp_path)) == {"seen.txt"}
+    assert set(failures(tmp_path)) == {"link.txt"}
+    assert documents(tmp_path / "llmapp.toml") == {}
+    assert "settings" in failures(tmp_path / "llmapp.toml")["llmapp.toml"]
+
+
 def test_hidden_files_and_folders_are_left_out(tmp_path):
     (tmp_path / ".git").mkdir()
     for name in (".env", ".git/config", "seen.txt"):

@@ -1,5 +1,7 @@
 """Fixtures of the ingestion room: a pipeline of real parts with the hashing embedder."""
 
+import signal
+
 import pytest
 
 from llmapp.ingestion.chunking import StructureChunker
@@ -23,3 +25,20 @@ def chunker(embedder):
 @pytest.fixture
 def ingestor(catalog, parser, chunker, embedder):
     return Ingestor(catalog, parser, chunker, embedder, batch_chunks=8)
+
+
+@pytest.fixture
+def short_of_time():
+    """Ends a test after 3 s: what is linear takes milliseconds, what is not takes minutes, or for ever."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _fail)
+    signal.setitimer(signal.ITIMER_REAL, 3)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def _fail(*_):
+    pytest.fail("this takes too long")

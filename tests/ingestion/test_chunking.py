@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmapp.ingestion.blocks import split_blocks
 from llmapp.ingestion.chunking import StructureChunker
 from llmapp.testing.fakes import WordTokenizer
 from llmapp.types import ParsedDocument
@@ -197,3 +198,17 @@ def test_the_version_tells_the_size():
 def test_a_size_of_nothing_is_a_mistake():
     with pytest.raises(ValueError, match="positive"):
         StructureChunker(WordTokenizer(), 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["# a" + " " * 200_000 + "x", "# a" + "](" * 200_000, "# a" + " #" * 100_000 + "x", "#" * 7 + " #" * 100_000],
+    ids=["spaces", "links", "closing signs", "seven"],
+)
+@pytest.mark.usefixtures("short_of_time")
+def test_the_blocks_of_a_hostile_heading_take_no_time(text):
+    assert [block.end for block in split_blocks(text)] == [len(text)]
+
+
+def test_closing_signs_are_no_part_of_a_heading():
+    assert chunks("# Fees ##\t\n\nNone.") == [("# Fees ##\t\n\nNone.", "Fees")]

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -214,8 +215,8 @@ def test_what_a_snapshot_no_longer_mentions_is_deleted(ingestor, catalog):
 
 
 def test_a_source_without_snapshot_deletes_only_what_it_says(ingestor, catalog):
-    run(ingestor, *upserts(document("a"), document("b"), document("c")))
-    assert run(ingestor, Delete("b"), Delete("unknown")).deleted == 1
+    run(ingestor, *upserts(document("a"), document("b"), document("c")), Checkpoint(1))
+    assert run(ingestor, Delete("b"), Delete("unknown"), Checkpoint(2)).deleted == 1
     assert set(texts(catalog)) == {"a", "c"}
 
 
@@ -284,6 +285,29 @@ def test_a_bad_document_is_set_aside_with_its_reason_and_the_run_goes_on(ingesto
     assert "\n" not in record.reason
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Upsert(Document(id="bad", uri="\udcff", text="words")),
+        Upsert(Document(id="\udcff", uri="bad", text="words")),
+        Upsert(document("bad", revision="\udcff")),
+        Upsert(document("bad", acl=("user:\udcff",))),
+        Upsert(document("bad", title="\udcff")),
+        Upsert(document("bad", metadata={"name": "\udcff"})),
+        Failure("bad", "cannot open \udcff", uri="\udcff"),
+        Failure("\udcff", "cannot open"),
+    ],
+    ids=["uri", "id", "revision", "acl", "title", "metadata", "error", "failed id"],
+)
+def test_a_lone_surrogate_concerns_one_document_only(ingestor, catalog, bad):
+    for _ in range(2):
+        report = run(ingestor, Upsert(document("a")), bad, Upsert(document("b")), Delete("\udcfe"), Checkpoint(1))
+        assert (report.added + report.unchanged, report.quarantined) == (2, 1)
+    (record,) = catalog.quarantined()
+    assert record.document_id in ("bad", "\\udcff")
+    assert record.attempts == 2
+
+
 def test_a_crash_of_the_parser_is_set_aside(catalog, chunker, embedder, parser):
     class Crashing:
         version = "crashing"
@@ -334,11 +358,83 @@ def test_a_document_that_now_fails_keeps_its_last_good_version(ingestor, catalog
     assert texts(catalog) == {"a": "good"}
 
 
-def test_a_document_that_now_fails_is_withdrawn_when_its_access_list_has_changed(ingestor, catalog):
+def test_a_document_that_now_fails_keeps_no_grant_that_its_new_access_list_lacks(ingestor, catalog):
+    run(ingestor, Upsert(document("a", "good", acl=("user:ann", "group:hr"))))
+    run(ingestor, Upsert(document("a", " ", acl=("group:hr", PUBLIC))))
+    assert len(catalog.quarantined()) == 1
+    assert texts(catalog) == texts(catalog, Principal("ann")) == {"a": None}
+    assert texts(catalog, Principal("bo", ("hr",))) == {"a": "good"}
+
+
+def test_a_document_whose_access_list_cannot_be_told_is_withdrawn(ingestor, catalog):
     run(ingestor, Upsert(document("a", "good")))
-    run(ingestor, Upsert(document("a", " ", acl=("user:ann",))))
+    run(ingestor, Upsert(document("a", "good", acl=("user:\udcff",))))
     assert texts(catalog) == {}
     assert len(catalog.quarantined()) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        (Failure("a", "locked"), Checkpoint(2)),
+        (Checkpoint(2),),
+        (ConnectorError("unreachable"),),
+        (Upsert(document("b")), KeyboardInterrupt()),
+    ],
+    ids=["failure", "nothing", "error", "crash"],
+)
+def test_a_narrowed_setting_of_the_source_holds_whatever_the_source_says_of_a_document(ingestor, catalog, changes):
+    run(ingestor, *upserts(document("a"), document("own", acl=("user:ann",))), Checkpoint(1))
+    with contextlib.suppress(ConnectorError, KeyboardInterrupt):
+        run(ingestor, *changes, acl=("group:hr",))
+    assert texts(catalog).get("a") is None
+    if "own" in catalog.document_ids("notes"):
+        assert texts(catalog, Principal("ann"))["own"] == "some words"
+
+
+def test_a_narrowed_access_list_holds_though_the_embedder_stops_the_run(catalog, parser, chunker):
+    class Broken(HashEmbedder):
+        def embed_documents(self, texts):
+            raise EmbedderError("gone")
+
+    first = Upsert(document("a"))
+    run(Ingestor(catalog, parser, chunker, HashEmbedder()), first, Checkpoint(1))
+    narrowed = upserts(document("a", acl=("group:hr",)), document("b", "new"))
+    with pytest.raises(EmbedderError):
+        run(Ingestor(catalog, parser, chunker, Broken()), *narrowed, Checkpoint(2))
+    assert texts(catalog) == {"a": None}
+    run(Ingestor(catalog, parser, chunker, HashEmbedder()), *narrowed, Checkpoint(2))
+    assert texts(catalog, Principal("bo", ("hr",))) == {"a": "some words", "b": "new"}
+
+
+def test_a_setting_that_was_tried_in_a_run_that_stopped_leaves_no_grant_behind(catalog, parser, chunker, embedder):
+    ingestor = Ingestor(catalog, parser, chunker, embedder, batch_chunks=1)
+    first = upserts(document("a", revision="1"), document("b", revision="1"))
+    run(ingestor, *first, Checkpoint(1), acl=("group:hr",))
+    with pytest.raises(ConnectorError):
+        run(ingestor, first[0], ConnectorError("down"), acl=(PUBLIC,))
+    assert texts(catalog) == {"a": "some words", "b": None}
+    again = Script(changes=(*first, Checkpoint(1)), cursors=[])
+    ingestor.run("notes", again, default_acl=("group:hr",))
+    assert again.cursors == [None]
+    assert texts(catalog) == {"a": None, "b": None}
+
+
+def test_a_document_that_has_come_to_follow_the_setting_of_its_source_follows_it(ingestor, catalog):
+    run(ingestor, Upsert(document("a", acl=ACL, revision="1")), Checkpoint(1))
+    run(ingestor, Upsert(document("a", revision="1")), Checkpoint(2))
+    run(ingestor, Failure("a", "locked"), Checkpoint(3), acl=("group:hr",))
+    assert texts(catalog) == {"a": None}
+
+
+def test_a_grant_that_comes_back_after_a_run_that_stopped_is_given_again(ingestor, catalog):
+    first = Upsert(document("a", revision="1"))
+    run(ingestor, first, Checkpoint(1))
+    with pytest.raises(ConnectorError):
+        run(ingestor, ConnectorError("down"), acl=("group:hr",))
+    assert texts(catalog) == {"a": None}
+    run(ingestor, first, Checkpoint(1))
+    assert texts(catalog) == {"a": "some words"}
 
 
 def test_a_failure_of_the_connector_is_set_aside_with_its_words(ingestor, catalog):
@@ -368,6 +464,78 @@ def test_a_source_is_read_from_the_start_when_a_setting_has_changed_and_the_vani
     assert (report.changed, report.deleted) == (1, 1)
 
 
+def test_a_snapshot_is_never_read_from_a_cursor(ingestor, catalog):
+    run(ingestor, *upserts(document("a"), document("b")), Checkpoint("page 1"), kind=Snapshot)
+    again = Snapshot(changes=(*upserts(document("a"), document("b")), Checkpoint("page 1")), cursors=[])
+    assert ingestor.run("notes", again, default_acl=ACL).deleted == 0
+    assert again.cursors == [None]
+
+
+class Feed(BaseModel, frozen=True):
+    """Everything from the start; after a cursor, nothing. Fails after `stops_after` changes."""
+
+    changes: tuple
+    stops_after: int | None = None
+
+    def read(self, cursor) -> Iterator:
+        yield from self.changes[: self.stops_after] if cursor is None else [Checkpoint(cursor)]
+        if self.stops_after is not None:
+            raise ConnectorError("down")
+
+
+def feed(ingestor, *changes, stops_after=None, acl=ACL):
+    return ingestor.run("notes", Feed(changes=changes, stops_after=stops_after), default_acl=acl)
+
+
+def test_a_reread_that_stops_after_a_checkpoint_is_a_reread_again(ingestor, catalog):
+    feed(ingestor, *upserts(document("a"), document("gone"), document("b")), Checkpoint(1))
+    now = (Upsert(document("a")), Checkpoint(1), Upsert(document("b")), Checkpoint(2))
+    with pytest.raises(ConnectorError):
+        feed(ingestor, *now, stops_after=2, acl=("group:hr",))
+    assert feed(ingestor, *now, acl=("group:hr",)).deleted == 1
+    assert catalog.document_ids("notes") == {"a", "b"}
+    assert catalog.cursor("notes")["cursor"] == 2
+
+
+def test_a_first_run_that_stops_before_its_checkpoint_leaves_nothing_that_has_vanished(catalog, parser, chunker, embedder):
+    ingestor = Ingestor(catalog, parser, chunker, embedder, batch_chunks=1)
+    with pytest.raises(ConnectorError):
+        feed(ingestor, *upserts(document("a"), document("gone")), stops_after=2)
+    assert catalog.document_ids("notes") == {"a", "gone"}
+    feed(ingestor, *upserts(document("a"), document("b")), Checkpoint(1))
+    assert catalog.document_ids("notes") == {"a", "b"}
+
+
+def test_a_reread_that_mentions_nothing_is_not_the_last(ingestor, catalog):
+    feed(ingestor, Upsert(document("a")), Checkpoint(1))
+    assert feed(ingestor, Checkpoint(1), acl=("group:hr",)).kept_because_empty
+    assert feed(ingestor, Upsert(document("a")), Checkpoint(1), acl=("group:hr",)).changed == 1
+
+
+def test_a_document_that_may_recover_is_read_again_though_the_source_is_incremental(ingestor, catalog):
+    bad = Document(id="bad", uri="bad.txt", content=unreadable, revision="1")
+    feed(ingestor, *upserts(document("a"), bad), Checkpoint(1))
+    well = Upsert(replace(bad, content=lambda: b"well again"))
+    assert feed(ingestor, Upsert(document("a")), well, Checkpoint(1)).added == 1
+    assert catalog.quarantined() == []
+    assert feed(ingestor, Upsert(document("not read")), Checkpoint(1)).added == 0
+
+
+def test_a_document_that_cannot_be_parsed_does_not_have_the_source_read_again(ingestor, catalog):
+    feed(ingestor, *upserts(document("a"), document("bad", " ")), Checkpoint(1))
+    again = Script(changes=(Checkpoint(1),), cursors=[])
+    ingestor.run("notes", again, default_acl=ACL)
+    assert again.cursors == [1]
+    assert len(catalog.quarantined()) == 1
+
+
+@pytest.mark.parametrize("cursor", [object(), {1, 2}, b"bytes"])
+def test_a_cursor_that_is_no_json_is_the_fault_of_the_connector(ingestor, catalog, cursor):
+    with pytest.raises(ConnectorError, match="JSON"):
+        run(ingestor, Upsert(document("a")), Checkpoint(cursor))
+    assert set(texts(catalog)) == {"a"}
+
+
 @pytest.mark.parametrize("error", [ConnectorError("down"), KeyError("page"), KeyboardInterrupt()])
 def test_a_run_that_stops_is_recorded_as_failed(ingestor, catalog, error):
     with pytest.raises((ConnectorError, KeyboardInterrupt)):
@@ -393,7 +561,7 @@ def test_an_error_of_the_embedder_or_of_money_stops_the_run_and_keeps_what_is_co
         run(ingestor, *upserts(document("a"), document("b", "expensive"), document("c")), Checkpoint(1))
     assert set(texts(catalog)) == {"a"}
     assert catalog.quarantined() == []
-    assert catalog.cursor("notes") is None
+    assert "cursor" not in catalog.cursor("notes")
     assert catalog.runs()[0].status == "failed"
 
 

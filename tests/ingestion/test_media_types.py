@@ -72,5 +72,19 @@ def test_unknown_binary_is_refused_with_a_hint(content, name):
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"<!-- a -->\n" * 300 + b"# Title", "text/plain"),
+        (b"<!-- a -->\n" * 300 + b"<html>", "text/html"),
+        (b"<!-- a -- b > -->\n <p>", "text/plain"),
+    ],
+    ids=["text", "html", "fragment"],
+)
+@pytest.mark.usefixtures("short_of_time")
+def test_many_comments_before_the_content_take_no_time(content, expected):
+    assert sniff(content, name="a.txt") == expected
+
+
 def test_every_way_is_one_that_the_worker_knows():
     assert set(WAYS.values()) == {"text", "html", "rows", "pages", "markdown"}

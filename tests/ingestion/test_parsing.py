@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from llmapp.errors import IngestionError, ParseError, ParserCrashedError, UnsupportedMediaTypeError
-from llmapp.ingestion.parse_worker import Limits
+from llmapp.ingestion.parse_worker import _FRONT_MATTER, Limits
 from llmapp.ingestion.parsing import ProcessParser
 
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -233,3 +233,24 @@ def _is_running(pid):
         return False
     status = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
     return "Z" not in status  # it has ended when only its parent's parent has not collected it yet
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("# a" + " " * 100_000 + "x", "a"),
+        ("# " + " " * 100_000 + "\n# Fees ##", "Fees"),
+        ("# a" + "](" * 100_000, "a"),
+        ("# [Fees](https://host/fees) #\n\ntext", "Fees"),
+    ],
+    ids=["spaces", "blank", "links", "plain"],
+)
+def test_the_title_of_a_hostile_text_takes_no_time(own_parser, text, title):
+    parsed = own_parser(seconds=5).parse(text.encode(), media_type="text/markdown", name="a.md")
+    assert parsed.title.startswith(title)
+
+
+@pytest.mark.usefixtures("short_of_time")
+def test_front_matter_with_many_colons_takes_no_time():
+    assert not _FRONT_MATTER.match("---\n" + "a:b:c:d\n" * 1000 + "x")
+    assert _FRONT_MATTER.sub("", "---\na: b\nc:d: e\n\n## url: x\n\ntext") == "text"
