@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from llmapp.bootstrap import Parts, Source, part
 from llmapp.catalog.lock import FileLock
 from llmapp.config import load_settings
-from llmapp.errors import ConnectorError, SourceEmptyError
+from llmapp.errors import ConnectorError, NothingIngestedError, SourceEmptyError
 from llmapp.types import LOCAL_USER, Answer, Hit, Message, Principal
 
 if TYPE_CHECKING:
@@ -127,24 +128,35 @@ class App(Parts):
         super().close()
 
     async def answer(self, question: str, *, principal: Principal, history: Sequence[Message] = ()) -> Answer:
-        """Answer a question from what `principal` may read."""
-        return await self.pipeline.answer(question, principal=principal, history=history)
+        """Answer a question from what `principal` may read; see `RagPipeline.answer` for the errors."""
+        pipeline = self.pipeline
+        self._check(question)
+        return await pipeline.answer(question, principal=principal, history=history)
 
-    def stream(
+    async def stream(
         self, question: str, *, principal: Principal, history: Sequence[Message] = ()
     ) -> AsyncGenerator[str | Answer]:
         """Yield the answer in pieces, and the whole `Answer` last."""
-        return self.pipeline.stream(question, principal=principal, history=history)
+        pipeline = self.pipeline
+        self._check(question)
+        async with aclosing(pipeline.stream(question, principal=principal, history=history)) as parts:
+            async for one in parts:
+                yield one
 
     def search(self, query: str, *, top_k: int | None = None, principal: Principal = LOCAL_USER) -> list[Hit]:
         """Find chunks that `principal` may read, best first.
 
         Raises:
             PromptError: The query is blank or too long.
-            RetrievalError: The search cannot be made.
+            RetrievalError: The search cannot be made, or nothing was ever ingested.
         """
-        self.assembler.check_question(query)
+        self._check(query)
         return self.retriever.retrieve(query, principal=principal, top_k=top_k or self.settings.retrieval.top_k)
+
+    def _check(self, question: str) -> None:
+        self.assembler.check_question(question)
+        if self.catalog.generation() == 0:
+            raise NothingIngestedError("there are no documents yet", hint="run llmapp ingest")
 
     def status(self) -> Status:
         """What the application holds, and whether all of it works."""

@@ -16,6 +16,7 @@
     │   ├── CatalogVersionError         written by a newer llmapp
     │   └── LockedError                 another process holds the lock (retryable)
     ├── RetrievalError                  a search cannot be made
+    │   ├── NothingIngestedError        the catalog has never held a document
     │   ├── EmbedderError               the model file is missing, altered, or failed
     │   ├── EmbedderMismatchError       the catalog was embedded by another embedder
     │   └── IndexUnavailableError       the vector index cannot be read; exact search still serves
@@ -170,6 +171,12 @@ class RetrievalError(LLMAppError):
     """A search cannot be made."""
 
     code = "retrieval_failed"
+
+
+class NothingIngestedError(RetrievalError):
+    """The catalog has never held a document: an empty answer would be taken for a fact about documents."""
+
+    code = "nothing_ingested"
 
 
 class EmbedderError(RetrievalError):

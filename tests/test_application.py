@@ -28,6 +28,7 @@ from llmapp.errors import (
     ConfigError,
     EmbedderMismatchError,
     LockedError,
+    NothingIngestedError,
     PromptError,
     QuestionTooLongError,
     SourceNotFoundError,
@@ -239,10 +240,11 @@ def test_the_cost_of_an_answer_is_what_its_tokens_cost(tmp_path, documents):
         assert app.status().spent_today_usd == pytest.approx(0.012)
 
 
-def test_a_model_without_a_price_is_refused(tmp_path):
+def test_a_model_without_a_price_is_refused(tmp_path, documents):
     model = ScriptedChatModel()
     prices = {"hash/64": FREE["hash/64"]}
     with App(Settings(root=tmp_path, prices=prices), model=model, embedder=HashEmbedder()) as app:
+        app.ingest([documents])
         with pytest.raises(UnknownPriceError, match="scripted"):
             app.ask("Anything?")
         assert model.requests == []
@@ -269,9 +271,17 @@ def test_an_unknown_model_is_named_with_the_nearest(tmp_path):
         app.ask("Anything?")
 
 
-def test_an_empty_catalog_answers_that_it_does_not_know(tmp_path):
+def test_where_nothing_was_ever_ingested_that_is_said(tmp_path):
     with App(Settings(root=tmp_path, prices=FREE), embedder=HashEmbedder()) as app:
-        answer = app.ask("What is the deductible?")
+        for ask in (app.ask, app.search):
+            with pytest.raises(NothingIngestedError):
+                ask("What is the deductible?")
+
+
+def test_what_no_document_says_is_not_answered(build):
+    app = build(acl=())
+    app.ingest()
+    answer = app.ask("What is the deductible?")
     assert answer.text == REFUSAL
     assert answer.citations == ()
 
@@ -286,7 +296,9 @@ async def test_a_stream_yields_the_text_and_then_the_answer(build):
 
 
 async def test_ask_works_where_a_loop_is_running(build):
-    assert build().ask("Anything?").text == REFUSAL
+    app = build(model=ScriptedChatModel(answers=["Yes."]))
+    await asyncio.to_thread(app.ingest)
+    assert app.ask("Anything?").text == "Yes."
 
 
 def test_an_error_reaches_the_caller_where_a_loop_is_running(build):
@@ -328,13 +340,14 @@ def test_open_app_reads_the_settings_of_a_folder(tmp_path):
         assert app.settings.root == tmp_path.resolve()
 
 
-def test_the_tokens_are_counted_with_the_tokenizer_that_is_named(tmp_path):
+def test_the_tokens_are_counted_with_the_tokenizer_that_is_named(tmp_path, documents):
     tokenizer = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = Whitespace()
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     (tmp_path / "llmapp.toml").write_text('[model_options]\ntokenizer = "tokenizer.json"\n')
     with open_app(tmp_path) as app:
         assert app.counter.count("three short words") == 3
+        app.ingest([documents])
         assert app.ask("Anything?").report.counter == "tokenizers:tokenizer.json"
 
 
@@ -402,6 +415,7 @@ def test_asking_again_and_again_uses_one_connection_to_the_provider(build, provi
     address = f"http://127.0.0.1:{provider.server_address[1]}/v1"
     model = "openai-compatible:m"
     app = build(model_spec=model, model_options=ModelOptions(base_url=address), prices={**FREE, model: FREE["scripted"]})
+    app.ingest()
     for _ in range(3):
         assert app.ask("What is the deductible?").text == "Water damage is covered."
     assert len(provider.connections) == 1
