@@ -166,6 +166,7 @@ class Parts:
             timeout_s=options.timeout_s,
             embedder=self.embedder,
             count_tokens=self.counter.count,
+            count_request=self.counter.count_request,
         )
 
     @part

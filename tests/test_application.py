@@ -446,3 +446,10 @@ def test_paths_inside_each_other_are_taken_in_once(build, tmp_path):
 def test_the_state_is_readable_by_its_owner_only(build, tmp_path):
     build()
     assert (tmp_path / ".llmapp").stat().st_mode & 0o077 == 0
+
+
+def test_the_model_and_the_prompt_count_the_same_tokens(build):
+    app = build()
+    app.ingest()
+    answer = app.ask("What is the deductible for water damage?")
+    assert answer.usage.input_tokens == answer.report.used_tokens

@@ -7,7 +7,7 @@ model is built without retries, because a retry must be a call of its own to the
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
@@ -19,6 +19,7 @@ from llmapp.models.extractive import ExtractiveChatModel, count_words
 
 if TYPE_CHECKING:
     from llmapp.protocols import Embedder
+    from llmapp.types import Message
 
 EXTRACTIVE = "extractive"
 OPENAI_COMPATIBLE = "openai-compatible"
@@ -52,6 +53,7 @@ def build_chat_model(
     timeout_s: float = 60.0,
     embedder: Embedder | None = None,
     count_tokens: Callable[[str], int] = count_words,
+    count_request: Callable[[Sequence[Message]], int] | None = None,
 ) -> BaseChatModel:
     """Build the chat model that a name stands for. Nothing is called yet.
 
@@ -62,7 +64,8 @@ def build_chat_model(
         api_key: None lets the provider's package read its environment variable.
         timeout_s: Limit of one call. Seconds.
         embedder: Judges meaning for ``extractive``; the others do not use it.
-        count_tokens: Counts the usage of ``extractive``, as the prompt is counted.
+        count_tokens: Counts the output of ``extractive``.
+        count_request: Counts the input of ``extractive``, as the prompt is counted.
 
     Raises:
         UnknownModelError: No such provider, or no model named.
@@ -72,7 +75,7 @@ def build_chat_model(
         ModelError: The provider's package refuses the settings.
     """
     if spec == EXTRACTIVE:
-        return ExtractiveChatModel(embedder=embedder, count_tokens=count_tokens)
+        return ExtractiveChatModel(embedder=embedder, count_tokens=count_tokens, count_request=count_request)
     provider, name = _parse(spec)
     if provider == OPENAI_COMPATIBLE:
         return _openai_compatible(
@@ -127,7 +130,10 @@ def _openai_compatible(
     name: str, *, base_url: str | None, api_key: SecretStr | None, timeout_s: float, max_tokens: int
 ) -> BaseChatModel:
     if not base_url:
-        raise ConfigError(f"{OPENAI_COMPATIBLE}:{name} needs a base URL", hint="set model_options.base_url in llmapp.toml, e.g. http://127.0.0.1:8080/v1")
+        raise ConfigError(
+            f"{OPENAI_COMPATIBLE}:{name} needs a base URL",
+            hint="set model_options.base_url in llmapp.toml, e.g. http://127.0.0.1:8080/v1",
+        )
     try:
         # The class below ChatOpenAI: it sends ``max_tokens``, which older servers know, and not ``max_completion_tokens``.
         from langchain_openai.chat_models.base import BaseChatOpenAI

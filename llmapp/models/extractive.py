@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Annotated, Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -23,6 +23,7 @@ from llmapp.frames import REFUSAL, read_question, read_sources
 from llmapp.models.evidence import Support, rank
 from llmapp.models.passages import passages_of
 from llmapp.protocols import Embedder
+from llmapp.types import Message, Role
 
 _MOST_QUOTES = 3
 _ANSWER_FROM = 0.08
@@ -30,6 +31,12 @@ _ANSWER_FROM = 0.08
 table of `benchmarks/extractive_answers.py` for what it trades."""
 _SECOND_FROM = 0.7
 """Share of the best support from which another passage is quoted beside it: an older version of a fact stays below."""
+_EQUAL_FROM = 0.9
+"""Share of the best support from which a passage is as good as the best: another row of the table, another version."""
+_RECORD = re.compile(r"[^\n]{0,80}:\n(?=[ \t])")
+_STRONG = re.compile(r"(\*\*|__)(?=\S)([^\n]+?)(?<=\S)\1")
+_EMPHASIS = re.compile(r"(?<![\w*])([*_])(?=[^\s*_])([^*_\n]+)(?<=\S)\1(?![\w*])")
+_ROLES: dict[str, Role] = {"system": "system", "human": "user", "ai": "assistant"}
 _FINISHED = {"finish_reason": "stop"}
 
 
@@ -45,6 +52,10 @@ class ExtractiveChatModel(BaseChatModel):
     """Judges likeness of meaning; without one, words decide alone."""
     count_tokens: Annotated[Callable[[str], int], SkipValidation] = Field(default=count_words, exclude=True, repr=False)
     """Counts the reported usage."""
+    count_request: Annotated[Callable[[Sequence[Message]], int] | None, SkipValidation] = Field(
+        default=None, exclude=True, repr=False
+    )
+    """Counts a whole request with what frames its messages; without one, the texts alone are counted."""
 
     @property
     def _llm_type(self) -> str:
@@ -87,37 +98,52 @@ class ExtractiveChatModel(BaseChatModel):
         question, sources = read_question(prompt), read_sources(prompt)
         if not question or not sources:
             return REFUSAL
-        passages = [passage for position, source in enumerate(sources) for passage in passages_of(source, position=position)]
-        return _quote(choose(rank(question, passages, embedder=self.embedder)))
+        return _quote(choose(rank(question, passages_of(sources), embedder=self.embedder)))
 
     def _usage(self, messages: list[BaseMessage], text: str) -> UsageMetadata:
-        read = sum(self.count_tokens(message.text) for message in messages)
+        read = self._read_tokens(messages)
         written = self.count_tokens(text)
         return UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
 
+    def _read_tokens(self, messages: list[BaseMessage]) -> int:
+        if self.count_request is None:
+            return sum(self.count_tokens(message.text) for message in messages)
+        return self.count_request([Message(_ROLES.get(message.type, "user"), message.text) for message in messages])
+
 
 def choose(ranked: list[Support]) -> list[Support]:
-    """The passages to quote, best first: none when even the best has too little support."""
+    """The passages to quote, best first: none when even the best has too little support.
+
+    A further one is from the source of the best, has a word of the question that the others lack, or is as good as the
+    best. The same words from two overlapping chunks are quoted once.
+    """
     if not ranked or ranked[0].probability < _ANSWER_FROM:
         return []
-    least = max(_ANSWER_FROM, _SECOND_FROM * ranked[0].probability)
+    best = ranked[0].probability
     chosen: dict[str, Support] = {}
-    for support in ranked[:_MOST_QUOTES]:
-        if support.probability >= least:
-            chosen.setdefault(support.passage.text, support)  # the same words from two overlapping chunks are quoted once
+    covered: frozenset[str] = frozenset()
+    for support in ranked:
+        if len(chosen) == _MOST_QUOTES or support.probability < max(_ANSWER_FROM, _SECOND_FROM * best):
+            break
+        goes_on = support.passage.source == ranked[0].passage.source
+        if goes_on or support.words - covered or support.probability >= _EQUAL_FROM * best:
+            chosen.setdefault(support.passage.text, support)
+            covered |= support.words
     return list(chosen.values())
 
 
 def _quote(chosen: list[Support]) -> str:
     if not chosen:
         return REFUSAL
-    quotes = [f"{_in_line(support.passage.text)} [{support.passage.number}]" for support in chosen]
-    return ("\n" if any("\n" in quote or quote.startswith("|") for quote in quotes) else " ").join(quotes)
+    quotes = [f"{_readable(support.passage.text)} [{support.passage.number}]" for support in chosen]
+    return ("\n" if any(quote.startswith("|") for quote in quotes) else " ").join(quotes)
 
 
-def _in_line(text: str) -> str:
-    """A sentence that was wrapped, on one line; records keep theirs, where the lines are indented fields."""
-    return text if re.search(r"\n[ \t]", text) else text.replace("\n", " ")
+def _readable(text: str) -> str:
+    """Without marks of emphasis; a wrapped sentence and a record on one line, the record without its number."""
+    if record := _RECORD.match(text):
+        return ", ".join(line.strip() for line in text[record.end() :].split("\n"))
+    return _EMPHASIS.sub(r"\2", _STRONG.sub(r"\2", text)).replace("\n", " ")
 
 
 def _chunks(text: str, usage: UsageMetadata) -> Iterator[ChatGenerationChunk]:

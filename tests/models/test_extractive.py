@@ -73,7 +73,7 @@ def model():
         ("Is glass damage covered by a deductible?", "Glass damage has no deductible. [3]"),
         (
             "What is the deductible for theft in 2025?",
-            "Row 1:\n  policy: home\n  year: 2025\n  peril: theft\n  deductible: 600 [5]",
+            "policy: home, year: 2025, peril: theft, deductible: 600 [5]",
         ),
     ],
 )
@@ -132,6 +132,31 @@ async def test_it_streams_word_by_word_what_it_would_answer_at_once():
     assert whole.usage_metadata["input_tokens"] == sum(len(message.content) for message in messages)
 
 
+def test_it_reports_the_tokens_of_the_whole_request_where_it_can_count_them():
+    seen = []
+
+    def count_request(messages):
+        seen.extend(messages)
+        return 1000
+
+    answer = ExtractiveChatModel(count_request=count_request).invoke(prompt("How soon must water damage be reported?"))
+    assert answer.usage_metadata["input_tokens"] == 1000
+    assert [message.role for message in seen] == ["system", "user"]
+
+
+def test_emphasis_is_dropped_and_the_quote_is_still_found():
+    sources = [("Terms", "", "**Rented rooms.** Damage to *rented* rooms is covered; see file_name_here.")]
+    model = ExtractiveChatModel()
+    answer = model.invoke(prompt("Is damage to rented rooms covered?", sources)).content
+    assert answer == "Rented rooms. Damage to rented rooms is covered; see file_name_here. [1]"
+
+
+def test_what_colour_is_the_sky(model):
+    assert (
+        model.invoke(prompt("What colour is the sky?", [("Sky", "", "The sky is blue.")])).content == "The sky is blue. [1]"
+    )
+
+
 class HeldEmbedder(MiniLMEmbedder):
     """Embeds when it is told to."""
 
@@ -167,6 +192,11 @@ def test_it_gives_the_same_answer_every_time(model):
     assert all(one == next_one for one, next_one in pairwise(answers))
 
 
+def bare(text):
+    """Without marks of emphasis, which an answer drops."""
+    return text.replace("\n", " ").replace("*", "").replace("_", "")
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.text(min_size=1, max_size=60), st.lists(st.text(min_size=1, max_size=120), min_size=1, max_size=3))
 def test_whatever_it_quotes_stands_in_the_sources(question, texts):
@@ -174,4 +204,4 @@ def test_whatever_it_quotes_stands_in_the_sources(question, texts):
     answer = ExtractiveChatModel().invoke(prompt(question, sources)).content
     if answer != REFUSAL:
         first = answer[: answer.index(" [")] if " [" in answer else answer
-        assert any(first in text or first in text.replace("\n", " ") for text in texts)
+        assert any(bare(first) in bare(text) for text in texts)
