@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from llmapp.errors import IngestionError, ParseError
 from llmapp.ingestion.media_types import ENCRYPTED_OFFICE, SPREADSHEETS, WAYS
+from llmapp.ingestion.rows import records
 from llmapp.ingestion.text_decoding import decode
 
 if TYPE_CHECKING:
@@ -147,8 +148,10 @@ def _read(content: bytes, media_type: str) -> tuple[str | None, list[str]]:
     if way == "text":
         text = decode(content)
         return (_heading(text) if media_type == "text/markdown" else None), [text]
-    if way in ("html", "rows"):
-        content = decode(content, is_html=way == "html").encode()
+    if way == "rows":
+        return None, [records(_tidy(decode(content)))]
+    if way == "html":
+        content = decode(content, is_html=True).encode()
     result = _extract(content, media_type, is_markdown=way in ("html", "markdown"))
     if way == "pages":
         return _metadata_title(result), [_tidy(page["content"]) for page in result.pages or []] or [_tidy(result.content)]

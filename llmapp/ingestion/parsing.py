@@ -24,7 +24,7 @@ from llmapp.ingestion.media_types import ENCRYPTED_OFFICE, WAYS, has_headings
 from llmapp.ingestion.parse_worker import HEADER, Limits, write_frame
 from llmapp.types import ParsedDocument
 
-_REVISION = 1  # raised when the same bytes give another text
+_REVISION = 2  # raised when the same bytes give another text
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "SYSTEMROOT")
 _MAX_FACTS_BYTES = 1 << 24
 _MAX_CHAR_BYTES = 4  # of UTF-8
