@@ -146,7 +146,10 @@ def ingest(catalog: Catalog, embedder: MiniLMEmbedder, corpus: Path) -> None:
     chunker = StructureChunker(embedder.tokenizer, chunk_tokens(embedder))
     report = Ingestor(catalog, parser, chunker, embedder).run("scifact", Abstracts(corpus), default_acl=(PUBLIC,))
     parser.close()
-    print(f"ingested: {report.added} added, {report.unchanged} unchanged, {report.quarantined} quarantined", flush=True)
+    print(
+        f"ingested: {report.added} added, {report.changed} changed, {report.unchanged} unchanged, {report.quarantined} quarantined",
+        flush=True,
+    )
 
 
 class Abstracts:

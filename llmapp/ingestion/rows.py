@@ -24,7 +24,11 @@ def records(text: str) -> str:
     delimiter = max(_DELIMITERS, key=first.count)
     csv.field_size_limit(_MOST_CELL_CHARS)
     try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(cell.strip() for cell in row)]
+        rows = [
+            row
+            for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+            if any(cell.strip() for cell in row)
+        ]
     except csv.Error as error:
         raise ParseError(f"it is not a table: {error}", hint="open it in a spreadsheet and save it again") from error
     if len(rows) < 2:  # noqa: PLR2004 - a header alone is a line of text

@@ -28,6 +28,8 @@ _EXACT_UP_TO = 10_000
 _OVERFETCH = 2
 _MOST_CANDIDATES = 1_000
 """Widening beyond this takes longer than exact search over 100,000 chunks."""
+_AS_NEAR = 1e-5
+"""Similarities that differ by less count as equal: the index computes them in float32, in an order of its own."""
 _MOST_PENDING = 2_000
 """More chunks than this that the index has not applied are not read one by one; exact search serves."""
 
@@ -126,7 +128,7 @@ class DenseRetriever:
         fresh = [work.chunk_id for work in pending if work.action == "upsert"]
         fetch = _OVERFETCH * top_k
         while fetch <= max(_MOST_CANDIDATES, _OVERFETCH * top_k):
-            nearest = [chunk_id for chunk_id, _ in index.query(vector, top_k=fetch)]
+            nearest = index.query(vector, top_k=fetch)
             readable = self._readable(nearest, principal, top_k)
             if len(readable) >= top_k:
                 return self._merge(readable, self._catalog.chunks(fresh, principal=principal), vector, top_k)
@@ -135,12 +137,13 @@ class DenseRetriever:
             fetch *= 2
         return None
 
-    def _readable(self, nearest: Sequence[str], principal: Principal, top_k: int) -> dict[str, Chunk]:
-        """At least the first `top_k` of `nearest` that may be read; fewer when there are no more."""
+    def _readable(self, nearest: Sequence[tuple[str, float]], principal: Principal, top_k: int) -> dict[str, Chunk]:
+        """At least the first `top_k` of `nearest` that may be read, and all that are as near; fewer when there are no more."""
         readable: dict[str, Chunk] = {}
         for start in range(0, len(nearest), top_k):
-            readable |= self._catalog.chunks(nearest[start : start + top_k], principal=principal)
-            if len(readable) >= top_k:
+            part, rest = nearest[start : start + top_k], nearest[start + top_k :]
+            readable |= self._catalog.chunks([chunk_id for chunk_id, _ in part], principal=principal)
+            if len(readable) >= top_k and (not rest or rest[0][1] < part[-1][1] - _AS_NEAR):
                 break
         return readable
 

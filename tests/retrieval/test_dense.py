@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from llmapp.catalog.catalog import Catalog
@@ -111,7 +113,7 @@ actions = st.lists(st.tuples(st.integers(0, 15), texts, grants, st.booleans()), 
 def oracle(embedder, held, query, principal, top_k):
     vector = embedder.embed_query(query)
     scored = [
-        (float((embedder.embed_query(text).astype(np.float64) * vector).sum()), f"c-{name}")
+        (float((embedder.embed_query(text).astype(np.float64) * vector).sum()), f"c-{name}-{text}")
         for name, (text, acl) in held.items()
         if principal.grants & set(acl)
     ]
@@ -120,6 +122,14 @@ def oracle(embedder, held, query, principal, top_k):
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(actions, texts, st.sampled_from(PRINCIPALS), st.integers(1, 8), st.booleans())
+@example([(n, "water", ("public",), False) for n in (5, 3, 9, 1)], "water", LOCAL_USER, 1, True)
+@example(
+    [(0, "water", (), False), (1, "water", ("public",), False), (0, "water water", ("public",), False)],
+    "water",
+    LOCAL_USER,
+    1,
+    False,
+)
 def test_both_paths_find_what_brute_force_finds_and_nothing_foreign(
     tmp_path_factory, make_record, embedder, index, actions, query, principal, top_k, apply_last
 ):
@@ -136,7 +146,9 @@ def test_both_paths_find_what_brute_force_finds_and_nothing_foreign(
                 catalog.delete("test", [name])
                 held.pop(name, None)
             else:
-                catalog.replace([make_record(name, text, acl=acl)], {text: embedder.embed_query(text)})
+                record = make_record(name, text, acl=acl)
+                chunk = replace(record.chunks[0], id=f"c-{name}-{text}")  # another text is another chunk, as in life
+                catalog.replace([replace(record, chunks=(chunk,))], {text: embedder.embed_query(text)})
                 held[name] = (text, acl)
             if number % 5 == 0:
                 projection.apply_pending()
