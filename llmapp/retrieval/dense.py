@@ -129,11 +129,11 @@ class DenseRetriever:
         fetch = _OVERFETCH * top_k
         while fetch <= max(_MOST_CANDIDATES, _OVERFETCH * top_k):
             nearest = index.query(vector, top_k=fetch)
+            if len(nearest) < fetch:
+                return None  # so few that exact search costs nothing; and an approximate index may have missed some
             readable = self._readable(nearest, principal, top_k)
             if len(readable) >= top_k:
                 return self._merge(readable, self._catalog.chunks(fresh, principal=principal), vector, top_k)
-            if len(nearest) < fetch:
-                return None
             fetch *= 2
         return None
 

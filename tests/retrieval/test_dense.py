@@ -155,12 +155,14 @@ def test_both_paths_find_what_brute_force_finds_and_nothing_foreign(
         if apply_last:
             projection.apply_pending()
         expected = oracle(embedder, held, query, principal, top_k)
-        for retriever in (
-            DenseRetriever(catalog, embedder),
-            DenseRetriever(catalog, embedder, index=index, lock=lock, exact_up_to=0),
-        ):
+        exact = DenseRetriever(catalog, embedder)
+        through_index = DenseRetriever(catalog, embedder, index=index, lock=lock, exact_up_to=0)
+        for retriever in (exact, through_index):
             hits = retriever.retrieve(query, principal=principal, top_k=top_k)
-            assert [(hit.chunk.id, hit.score) for hit in hits] == expected
+            # An approximate index may prefer another of equally near chunks.
+            assert [hit.score for hit in hits] == pytest.approx([score for _, score in expected], abs=1e-5)
+            if retriever is exact:
+                assert [hit.chunk.id for hit in hits] == [chunk_id for chunk_id, _ in expected]
             assert all(principal.grants & set(held[hit.chunk.document_id][1]) for hit in hits)
         index.close()
     catalog.close()
