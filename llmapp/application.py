@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from llmapp.bootstrap import Parts, Source, part
+from llmapp.bootstrap import DocumentSource, Parts, part
 from llmapp.catalog.lock import FileLock
 from llmapp.config import load_settings
 from llmapp.errors import ConnectorError, NothingIngestedError, SourceEmptyError
@@ -98,7 +98,7 @@ class App(Parts):
             finally:
                 self.projection.apply_pending()
 
-    def _ingest(self, sources: Sequence[Source], progress: Progress | None) -> list[IngestReport]:
+    def _ingest(self, sources: Sequence[DocumentSource], progress: Progress | None) -> list[IngestReport]:
         reports: list[IngestReport] = []
         errors: list[ConnectorError] = []
         for source in sources:

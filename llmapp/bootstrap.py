@@ -60,7 +60,7 @@ class part(cached_property[_T]):  # noqa: N801 - used as a decorator
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DocumentSource:
     """A connector that is ready to be read, with the access list for documents that bring none."""
 
     name: str
@@ -282,7 +282,7 @@ class Parts:
             self.retriever, self.assembler, self.model, model_name=self.model_name, top_k=self.settings.retrieval.top_k
         )
 
-    def sources(self) -> list[Source]:
+    def sources(self) -> list[DocumentSource]:
         """The sources of the settings.
 
         Raises:
@@ -299,8 +299,10 @@ class Parts:
                 )
         return [self._source(given) for given in self.settings.sources]
 
-    def _source(self, given: SourceSettings) -> Source:
-        return Source(given.name, self._connector(given.connector, dict(given.settings)), given.acl, self._root(given))
+    def _source(self, given: SourceSettings) -> DocumentSource:
+        return DocumentSource(
+            given.name, self._connector(given.connector, dict(given.settings)), given.acl, self._root(given)
+        )
 
     def _root(self, given: SourceSettings) -> Path | None:
         """The file or folder that a source of files reads; None for other connectors."""
@@ -317,14 +319,14 @@ class Parts:
             settings.setdefault("relative_to", str(self.settings.root))
         return load_connector(name, settings)
 
-    def sources_of(self, paths: Sequence[Path | str]) -> list[Source]:
+    def sources_of(self, paths: Sequence[Path | str]) -> list[DocumentSource]:
         """The sources that hold these files or folders; a path that no source holds becomes one of its own.
 
         Raises:
             SourceNotFoundError: A path is not there.
             ConfigError: A path holds a source of the settings, whose access list would be lost.
         """
-        found: dict[str, Source] = {}
+        found: dict[str, DocumentSource] = {}
         for given in paths:
             try:
                 path = Path(given).resolve(strict=True)
@@ -334,13 +336,13 @@ class Parts:
             found[source.name] = source
         return [source for source in found.values() if not any(_holds(other, source) for other in found.values())]
 
-    def superseded_by(self, source: Source) -> list[str]:
+    def superseded_by(self, source: DocumentSource) -> list[str]:
         """Names of paths that were taken in on their own before, and that this source now holds."""
         if source.root is None:
             return []
         return [name for name in self.catalog.sources() if name != source.name and Path(name).is_relative_to(source.root)]
 
-    def _source_around(self, path: Path) -> Source:
+    def _source_around(self, path: Path) -> DocumentSource:
         """The source of the settings, or the path of an earlier run, that holds `path`; else a new one."""
         for given in self.settings.sources:
             root = self._root(given)
@@ -354,9 +356,9 @@ class Parts:
         around = (Path(name) for name in self.catalog.sources() if path.is_relative_to(name))
         root_path = min(around, key=lambda folder: len(folder.parts), default=path)
         connector = self._connector("files", {"path": str(root_path)})
-        return Source(str(root_path), connector, (PUBLIC,), root_path)
+        return DocumentSource(str(root_path), connector, (PUBLIC,), root_path)
 
 
-def _holds(outer: Source, inner: Source) -> bool:
+def _holds(outer: DocumentSource, inner: DocumentSource) -> bool:
     """Whether the folder of one source lies inside that of another."""
     return bool(outer.root and inner.root and outer.root != inner.root and inner.root.is_relative_to(outer.root))

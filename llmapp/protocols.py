@@ -179,17 +179,6 @@ class TokenCounter(Protocol):
         """Tokens of a whole request, the frame of every message and the start of the answer included."""
 
 
-class Projection(Protocol):
-    """Carries what the catalog has committed into the vector index."""
-
-    def apply_pending(self) -> int:
-        """Apply all pending work.
-
-        Returns:
-            Number of chunks written or removed; 0 also when another process holds the index.
-        """
-
-
 class Progress(Protocol):
     """Watches long work."""
 

@@ -53,7 +53,7 @@ class IndexCheck:
 
 
 class IndexProjection:
-    """The only writer of the vector index. Implements `llmapp.protocols.Projection`; safe to use from several threads."""
+    """The only writer of the vector index. Safe to use from several threads."""
 
     def __init__(self, catalog: Catalog, index: VectorIndex, lock: FileLock) -> None:
         """Project `catalog` into `index`, which is touched only under `lock`."""

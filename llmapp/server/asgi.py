@@ -1,7 +1,7 @@
 """The server: an application behind FastAPI, and uvicorn around it.
 
 While it runs it holds the vector index, so that documents taken in from the command line beside it reach the index
-within seconds. Knows of the application only what `llmapp.bootstrap.App` offers.
+within seconds. Knows of the application only what `llmapp.application.App` offers.
 """
 
 from __future__ import annotations
