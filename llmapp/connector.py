@@ -20,32 +20,51 @@ The contract, which `llmapp.testing.ConnectorContract` tests:
 5. A bad item is `Failure(id, error)`: it is quarantined and the run goes on. An exception stops the run, and the last
    checkpoint stands.
 
-The host hands back None, and so asks for everything, on the first run, after a setting or a part of its own has changed, and
-while a document is set aside that may succeed as it is. A complete re-read deletes what it does not mention, and only then
-is its last cursor stored. Every read ends with a `Checkpoint`.
+What a source knows cheaply and what costs a request of its own are kept apart in two ways. A document whose bytes are
+dear has a `content` that is called only when its `revision` is new. Where even title or metadata are dear, yield
+`Listed(id, revision, read)`: the host calls `read` only when it has another revision. Both are called in the thread
+that reads, before the next change is asked for.
+
+The host hands back None, and so asks for everything, on the first run, after a setting of the connector or the parser has
+changed, after a `CursorRejectedError`, and while a document is set aside that may succeed as it is. A complete re-read deletes
+what it does not mention, and only then is its last cursor stored. Every read ends with a `Checkpoint`.
+
+Optional: ``total() -> int | None`` says how many documents a read from the start will mention, where that is cheap to know.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from pydantic import JsonValue
 
-from llmapp.errors import ConnectorError, SourceNotFoundError
+from llmapp.errors import (
+    ConnectorAuthError,
+    ConnectorError,
+    CursorRejectedError,
+    MissingDependencyError,
+    SourceNotFoundError,
+    SourceUnavailableError,
+)
 from llmapp.types import Document
 
 __all__ = [
     "Change",
     "Checkpoint",
     "Connector",
+    "ConnectorAuthError",
     "ConnectorError",
     "Cursor",
+    "CursorRejectedError",
     "Delete",
     "Document",
     "Failure",
+    "Listed",
+    "MissingDependencyError",
     "SourceNotFoundError",
+    "SourceUnavailableError",
     "Upsert",
 ]
 
@@ -58,6 +77,17 @@ class Upsert:
     """The document is new or may have changed."""
 
     document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The document exists in this revision; it is read only when the host has another one."""
+
+    id: str
+    revision: str
+    """Opaque to the host, and covers all that `read` returns: text, title, metadata and access list."""
+    read: Callable[[], Document]
+    """Reads the document; its id is this one. A `ConnectorError` that it raises sets this document aside, not the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +114,7 @@ class Checkpoint:
     cursor: Cursor
 
 
-Change: TypeAlias = Upsert | Delete | Failure | Checkpoint
+Change: TypeAlias = Upsert | Listed | Delete | Failure | Checkpoint
 
 
 @runtime_checkable

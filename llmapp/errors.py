@@ -7,13 +7,22 @@
     │   └── MissingDependencyError      an extra is not installed; names it
     ├── ConnectorError                  a source cannot be read
     │   ├── SourceNotFoundError         the path or address is not there
-    │   └── SourceEmptyError            there is nothing in it; what was taken in before is kept
+    │   ├── SourceEmptyError            there is nothing in it; what was taken in before is kept
+    │   ├── ConnectorAuthError          it refused the credentials
+    │   ├── SourceUnavailableError      it does not answer, or not now (retryable)
+    │   ├── AddressRefusedError         an address leads into a private network
+    │   ├── CursorRejectedError         it no longer takes the cursor; it is read from the start
+    │   ├── MassDeletionError           a run would delete too much of it; nothing was deleted
+    │   ├── TooManyFailuresError        too many of its documents failed; what was good is committed
+    │   └── SourceMovedError            it is no longer what a manifest says
     ├── IngestionError                  one document cannot be taken in (it is quarantined)
     │   ├── UnsupportedMediaTypeError   no parser reads it
     │   ├── ParseError                  the parser refused it, or it holds no text
-    │   └── ParserCrashedError          the parser died, hung or took too much memory
+    │   ├── ParserCrashedError          the parser died, hung or took too much memory
+    │   └── LimitExceededError          it is larger than a limit allows
     ├── CatalogError                    the database cannot be used
     │   ├── CatalogVersionError         written by a newer llmapp
+    │   ├── DocumentNotFoundError       no document of that name
     │   └── LockedError                 another process holds the lock (retryable)
     ├── RetrievalError                  a search cannot be made
     │   ├── NothingIngestedError        the catalog has never held a document
@@ -43,7 +52,7 @@ live in one table each: `llmapp.server.errors` and `llmapp.cli.errors`. A progra
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal
 
 
@@ -59,6 +68,12 @@ class LLMAppError(Exception):
     code: ClassVar[str] = "error"
     retryable: ClassVar[bool] = False
 
+    def __init_subclass__(cls, *, code: str | None = None, retryable: bool | None = None) -> None:
+        """Take `code` and `retryable` from the head of the class; what is not named is that of the class above."""
+        super().__init_subclass__()
+        cls.code = cls.code if code is None else code
+        cls.retryable = cls.retryable if retryable is None else retryable
+
     def __init__(self, message: str, *, hint: str = "") -> None:
         """Keep the message and the hint.
 
@@ -71,28 +86,20 @@ class LLMAppError(Exception):
         self.hint = hint
 
 
-class ConfigError(LLMAppError):
+class ConfigError(LLMAppError, code="config_invalid"):
     """The operator must change a setting."""
 
-    code = "config_invalid"
 
-
-class UnknownSettingError(ConfigError):
+class UnknownSettingError(ConfigError, code="unknown_setting"):
     """A key that no setting has."""
 
-    code = "unknown_setting"
 
-
-class UnknownPluginError(ConfigError):
+class UnknownPluginError(ConfigError, code="unknown_plugin"):
     """No entry point of that name is registered."""
 
-    code = "unknown_plugin"
 
-
-class MissingDependencyError(ConfigError):
+class MissingDependencyError(ConfigError, code="missing_dependency"):
     """A part needs a package that is not installed."""
-
-    code = "missing_dependency"
 
     def __init__(self, package: str, *, extra: str) -> None:
         """Name the package and the extra that brings it.
@@ -106,89 +113,124 @@ class MissingDependencyError(ConfigError):
         self.extra = extra
 
 
-class ConnectorError(LLMAppError):
+class ConnectorError(LLMAppError, code="source_failed"):
     """A source cannot be read."""
 
-    code = "source_failed"
 
-
-class SourceNotFoundError(ConnectorError):
+class SourceNotFoundError(ConnectorError, code="source_not_found"):
     """The path or address of a source is not there."""
 
-    code = "source_not_found"
 
-
-class SourceEmptyError(ConnectorError):
+class SourceEmptyError(ConnectorError, code="source_empty"):
     """A source mentions no document at all; what was taken in from it before is kept."""
 
-    code = "source_empty"
+
+class ConnectorAuthError(ConnectorError, code="source_auth_failed"):
+    """The source refused the credentials, or there are none."""
 
 
-class IngestionError(LLMAppError):
+class SourceUnavailableError(ConnectorError, code="source_unavailable", retryable=True):
+    """The source does not answer, or takes no more requests for now."""
+
+    def __init__(self, message: str, *, hint: str = "", retry_after_s: float | None = None) -> None:
+        """Keep what went wrong, and when to try again.
+
+        Args:
+            message: What went wrong, one line.
+            hint: What to do next, one sentence.
+            retry_after_s: Seconds after which the source asks to be tried again; None when it did not say.
+        """
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
+class AddressRefusedError(ConnectorError, code="address_refused"):
+    """An address leads into a private network, or is none that is fetched."""
+
+
+class CursorRejectedError(ConnectorError, code="cursor_rejected"):
+    """The source no longer takes this cursor; the host reads it from the start."""
+
+
+class MassDeletionError(ConnectorError, code="mass_deletion"):
+    """A run would delete more of a source than one run may; nothing of it was deleted."""
+
+    def __init__(self, source: str, *, documents: Sequence[str], held: int) -> None:
+        """Name what would be deleted.
+
+        Args:
+            source: Name of the source.
+            documents: Ids of the documents that would go, sorted.
+            held: Documents of the source before the run.
+        """
+        named = ", ".join(documents[:3]) + (", …" if len(documents) > 3 else "")  # noqa: PLR2004 - as many as fit a line
+        super().__init__(
+            f"{source}: {len(documents):,} of {held:,} documents would be deleted ({named})",
+            hint=f"if they are really gone, run llmapp ingest --confirm-deletions {source}",
+        )
+        self.source = source
+        self.documents = tuple(documents)
+        self.held = held
+
+
+class TooManyFailuresError(ConnectorError, code="too_many_failures"):
+    """More documents of a source failed than a run may have; what was good is committed."""
+
+
+class SourceMovedError(ConnectorError, code="source_moved"):
+    """A source is no longer what a manifest says; what it says differently was left alone."""
+
+
+class IngestionError(LLMAppError, code="document_failed"):
     """One document cannot be taken in; it is quarantined and the run goes on."""
 
-    code = "document_failed"
 
-
-class UnsupportedMediaTypeError(IngestionError):
+class UnsupportedMediaTypeError(IngestionError, code="unsupported_media_type"):
     """No parser reads this media type."""
 
-    code = "unsupported_media_type"
 
-
-class ParseError(IngestionError):
+class ParseError(IngestionError, code="parse_failed"):
     """The parser refused the document, or found no text in it."""
 
-    code = "parse_failed"
 
-
-class ParserCrashedError(IngestionError):
+class ParserCrashedError(IngestionError, code="parser_crashed"):
     """The parser process died, took too long or took too much memory."""
 
-    code = "parser_crashed"
+
+class LimitExceededError(IngestionError, code="limit_exceeded"):
+    """The document is larger than a limit allows."""
 
 
-class CatalogError(LLMAppError):
+class CatalogError(LLMAppError, code="catalog_failed"):
     """The database cannot be used."""
 
-    code = "catalog_failed"
 
-
-class CatalogVersionError(CatalogError):
+class CatalogVersionError(CatalogError, code="catalog_too_new"):
     """The database was written by a newer llmapp."""
 
-    code = "catalog_too_new"
+
+class DocumentNotFoundError(CatalogError, code="document_not_found"):
+    """No document of that name is in the catalog."""
 
 
-class LockedError(CatalogError):
+class LockedError(CatalogError, code="locked", retryable=True):
     """Another process holds the lock of the index or of ingestion."""
 
-    code = "locked"
-    retryable = True
 
-
-class RetrievalError(LLMAppError):
+class RetrievalError(LLMAppError, code="retrieval_failed"):
     """A search cannot be made."""
 
-    code = "retrieval_failed"
 
-
-class NothingIngestedError(RetrievalError):
+class NothingIngestedError(RetrievalError, code="nothing_ingested"):
     """The catalog has never held a document: an empty answer would be taken for a fact about documents."""
 
-    code = "nothing_ingested"
 
-
-class EmbedderError(RetrievalError):
+class EmbedderError(RetrievalError, code="embedder_failed"):
     """The embedding model is missing, altered, or failed."""
 
-    code = "embedder_failed"
 
-
-class EmbedderMismatchError(RetrievalError):
+class EmbedderMismatchError(RetrievalError, code="embedder_mismatch"):
     """The catalog holds vectors of another embedder."""
-
-    code = "embedder_mismatch"
 
     def __init__(self, *, stored: str, configured: str) -> None:
         """Name both embedders.
@@ -205,22 +247,16 @@ class EmbedderMismatchError(RetrievalError):
         self.configured = configured
 
 
-class IndexUnavailableError(RetrievalError):
+class IndexUnavailableError(RetrievalError, code="index_unavailable"):
     """The vector index cannot be read; exact search still serves."""
 
-    code = "index_unavailable"
 
-
-class PromptError(LLMAppError):
+class PromptError(LLMAppError, code="prompt_failed"):
     """A prompt cannot be made."""
 
-    code = "prompt_failed"
 
-
-class TokenBudgetExceededError(PromptError):
+class TokenBudgetExceededError(PromptError, code="token_budget_exceeded"):
     """Not even the smallest prompt fits the token budget."""
-
-    code = "token_budget_exceeded"
 
     def __init__(self, *, needed_tokens: int, available_tokens: int, sections: dict[str, int]) -> None:
         """Say what is needed and what there is.
@@ -240,10 +276,8 @@ class TokenBudgetExceededError(PromptError):
         self.sections = sections
 
 
-class QuestionTooLongError(PromptError):
+class QuestionTooLongError(PromptError, code="question_too_long"):
     """The question alone is over its limit."""
-
-    code = "question_too_long"
 
     def __init__(self, *, got_chars: int, limit_chars: int) -> None:
         """Say how long it is and how long it may be.
@@ -260,55 +294,36 @@ class QuestionTooLongError(PromptError):
         self.limit_chars = limit_chars
 
 
-class ModelError(LLMAppError):
+class ModelError(LLMAppError, code="model_failed"):
     """A model cannot be called."""
 
-    code = "model_failed"
 
-
-class UnknownModelError(ModelError):
+class UnknownModelError(ModelError, code="unknown_model"):
     """No provider of that name, or no model of that name."""
 
-    code = "unknown_model"
 
-
-class ModelAuthError(ModelError):
+class ModelAuthError(ModelError, code="model_auth_failed"):
     """The provider refused the key, or there is none."""
 
-    code = "model_auth_failed"
 
-
-class ModelRateLimitedError(ModelError):
+class ModelRateLimitedError(ModelError, code="model_rate_limited", retryable=True):
     """The provider takes no more requests for now."""
 
-    code = "model_rate_limited"
-    retryable = True
 
-
-class ModelTimeoutError(ModelError):
+class ModelTimeoutError(ModelError, code="model_timeout", retryable=True):
     """No answer in time."""
 
-    code = "model_timeout"
-    retryable = True
 
-
-class ModelUnavailableError(ModelError):
+class ModelUnavailableError(ModelError, code="model_unavailable", retryable=True):
     """The provider cannot be reached, or failed."""
 
-    code = "model_unavailable"
-    retryable = True
 
-
-class CostError(LLMAppError):
+class CostError(LLMAppError, code="cost_failed"):
     """Money stands in the way."""
 
-    code = "cost_failed"
 
-
-class BudgetExceededError(CostError):
+class BudgetExceededError(CostError, code="budget_exceeded"):
     """The call could cost more than is left of a budget."""
-
-    code = "budget_exceeded"
 
     def __init__(self, *, scope: str, limit_usd: float, committed_usd: float, requested_usd: float) -> None:
         """Say whose budget it is and what is missing.
@@ -330,10 +345,8 @@ class BudgetExceededError(CostError):
         self.requested_usd = requested_usd
 
 
-class UnknownPriceError(CostError):
+class UnknownPriceError(CostError, code="unknown_price"):
     """No price is known for a model; it is never taken as zero."""
-
-    code = "unknown_price"
 
     def __init__(self, model: str, part: Literal["price", "output price"] = "price") -> None:
         """Name the model and the way to declare a price.
@@ -349,29 +362,20 @@ class UnknownPriceError(CostError):
         self.model = model
 
 
-class RequestError(LLMAppError):
+class RequestError(LLMAppError, code="request_failed"):
     """A client sent what cannot be served."""
 
-    code = "request_failed"
 
-
-class InvalidRequestError(RequestError):
+class InvalidRequestError(RequestError, code="invalid_request"):
     """The request is not of the documented shape."""
 
-    code = "invalid_request"
 
-
-class RequestTooLargeError(RequestError):
+class RequestTooLargeError(RequestError, code="request_too_large"):
     """The request has more bytes than the route takes."""
 
-    code = "request_too_large"
 
-
-class OverloadedError(RequestError):
+class OverloadedError(RequestError, code="overloaded", retryable=True):
     """As many questions are being answered as the server takes at once."""
-
-    code = "overloaded"
-    retryable = True
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
