@@ -46,7 +46,7 @@ def lay_out(folder: Path) -> None:
 
 def ingest(documents: Path, embedder: Recording) -> float:
     root = Path(tempfile.mkdtemp())
-    source = SourceSettings(name="abstracts", settings={"path": str(documents)})
+    source = SourceSettings(name="abstracts", acl=("public",), settings={"path": str(documents)})
     with App(Settings(root=root, sources=(source,)), embedder=embedder) as app:
         started = time.perf_counter()
         app.ingest()

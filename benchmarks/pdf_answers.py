@@ -31,7 +31,7 @@ def main() -> None:
     questions = [json.loads(line) for line in (folder / "queries.jsonl").read_text(encoding="utf-8").splitlines()]
     questions = [question for question in questions if relevant[question["_id"]]]
     root = Path(tempfile.mkdtemp())
-    source = SourceSettings(name="reports", settings={"path": str(folder / "pdf")})
+    source = SourceSettings(name="reports", acl=("public",), settings={"path": str(folder / "pdf")})
     with App(Settings(root=root, sources=(source,))) as app:
         (report,) = app.ingest()
         cited = retrieved = refused = 0

@@ -1,4 +1,4 @@
-"""An application, and what one does with it: ingest, ask, search, look after it. What scripts, server and commands hold."""
+"""An application, and what one asks of it: answers, hits, how it is. What scripts, server and commands hold."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from llmapp.bootstrap import DocumentSource, Parts, part
-from llmapp.catalog.lock import FileLock
+from llmapp.bootstrap import part
 from llmapp.config import load_settings
-from llmapp.errors import ConnectorError, NothingIngestedError, SourceEmptyError
+from llmapp.documents import Documents
+from llmapp.errors import NothingIngestedError
 from llmapp.types import LOCAL_USER, Answer, Hit, Message, Principal
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from llmapp.catalog.records import Counts, RunRecord
-    from llmapp.ingestion.ingestor import IngestReport
-    from llmapp.protocols import Progress
     from llmapp.retrieval.projection import IndexCheck
 
 _T = TypeVar("_T")
@@ -37,6 +35,7 @@ class Status:
     embedder: str
     counts: Counts
     last_runs: tuple[RunRecord, ...]
+    """The last run of every source, by source."""
     spent_today_usd: float
     day_limit_usd: float | None
     degraded: str | None
@@ -62,56 +61,13 @@ class Status:
         yield "model", self.model
         yield "embedder", self.embedder
         yield from ((name, f"{count:,}") for name, count in asdict(self.counts).items())
-        for run in self.last_runs:
-            yield "last run", f"{run.source}: {run.status}, {run.started_at}"
         yield "spent today", f"${self.spent_today_usd:.6f} {limit}"
         if self.degraded:
             yield "degraded", self.degraded
 
 
-class App(Parts):
-    """An application. Use it as a context manager; see `Parts` for what it is made of."""
-
-    def ingest(self, paths: Sequence[Path | str] = (), *, progress: Progress | None = None) -> list[IngestReport]:
-        """Take documents in and bring the vector index up to date.
-
-        Args:
-            paths: Files or folders; none syncs every source of the settings. A path inside a known source syncs that
-                source, so that no document is taken in twice.
-            progress: Told of every document.
-
-        Returns:
-            A report for each source, in order.
-
-        Raises:
-            ConfigError: No path and no source is named, or a source's settings are wrong.
-            ConnectorError: A source cannot be read, or holds nothing; the others were, and are up to date.
-            LockedError: Another process is ingesting.
-            EmbedderError, EmbedderMismatchError: The embedder failed, or the catalog holds vectors of another one.
-            CostError: Embedding could pass a budget, or has no price.
-            CatalogError: The database failed.
-        """
-        sources = self.sources_of(paths) if paths else self.sources()
-        with FileLock(self.settings.state / "ingest.lock", purpose="ingestion"):
-            try:
-                return self._ingest(sources, progress)
-            finally:
-                self.projection.apply_pending()
-
-    def _ingest(self, sources: Sequence[DocumentSource], progress: Progress | None) -> list[IngestReport]:
-        reports: list[IngestReport] = []
-        errors: list[ConnectorError] = []
-        for source in sources:
-            for name in self.superseded_by(source):
-                self.catalog.delete(name, self.catalog.document_ids(name))
-            try:
-                report = self.ingestor.run(source.name, source.connector, default_acl=source.acl, progress=progress)
-                reports.append(_not_empty(report))
-            except ConnectorError as error:  # the other sources are not to wait for this one
-                errors.append(error)
-        if errors:
-            raise errors[0]
-        return reports
+class App(Documents):
+    """An application. Use it as a context manager; see `Parts` for what it is made of and `Documents` for what keeps them."""
 
     def ask(self, question: str, *, principal: Principal = LOCAL_USER, history: Sequence[Message] = ()) -> Answer:
         """Answer a question; see `RagPipeline.answer` for the errors. For scripts: it blocks."""
@@ -168,7 +124,7 @@ class App(Parts):
             model=self.model_name,
             embedder=self.embedder.identity,
             counts=counts,
-            last_runs=tuple(self.catalog.runs(3)),
+            last_runs=tuple(self.catalog.last_runs()),
             spent_today_usd=self._spent_today_usd(),
             day_limit_usd=None if limit is None else float(limit),
             degraded=fault or self.projection.failure or self.dense.degraded,
@@ -208,13 +164,6 @@ def open_app(path: Path | str | None = None, *, model: BaseChatModel | None = No
         CatalogError: The catalog cannot be opened.
     """
     return App(load_settings(path), model=model)
-
-
-def _not_empty(report: IngestReport) -> IngestReport:
-    if report.added + report.changed + report.unchanged + report.deleted + report.quarantined == 0:
-        kept = "; what was taken in from it before is kept" if report.kept_because_empty else ""
-        raise SourceEmptyError(f"{report.source} holds no documents{kept}", hint="check its path and its glob")
-    return report
 
 
 class _Loop:

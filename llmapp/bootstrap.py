@@ -7,27 +7,20 @@ replaced by an argument; the tests build the same application with fakes.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import fields
 from functools import cached_property, partial
-from itertools import permutations
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from llmapp.catalog.catalog import Catalog
 from llmapp.catalog.lock import FileLock
-from llmapp.config import Settings, SourceSettings
-from llmapp.errors import ConfigError, SourceNotFoundError
-from llmapp.types import PUBLIC
+from llmapp.config import Settings
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
-    from pydantic import JsonValue
 
     from llmapp.app.rag import RagPipeline
-    from llmapp.connector import Connector
     from llmapp.costs.embedding import GuardedEmbedder
     from llmapp.costs.guard import GuardedChatModel
     from llmapp.costs.ledger import Ledger
@@ -39,6 +32,7 @@ if TYPE_CHECKING:
     from llmapp.retrieval.dense import DenseRetriever
     from llmapp.retrieval.hybrid import HybridRetriever
     from llmapp.retrieval.projection import IndexProjection
+    from llmapp.sources import SourceBook
 
 
 _T = TypeVar("_T")
@@ -57,17 +51,6 @@ class part(cached_property[_T]):  # noqa: N801 - used as a decorator
             return self
         with instance._making:  # noqa: SLF001 - the lock is for this
             return super().__get__(instance, owner)
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentSource:
-    """A connector that is ready to be read, with the access list for documents that bring none."""
-
-    name: str
-    connector: Connector
-    acl: tuple[str, ...]
-    root: Path | None = None
-    """The file or folder that is read; None where the source is no file system."""
 
 
 class Parts:
@@ -260,18 +243,44 @@ class Parts:
     def parser(self) -> ProcessParser:
         """The parser with its worker processes."""
         from llmapp.ingestion.parsing import ProcessParser
+        from llmapp.ingestion.parsing.limits import Limits
 
-        return ProcessParser()
+        given = self.settings.ingestion
+        limits = Limits(**given.model_dump(include={each.name for each in fields(Limits)}))
+        return ProcessParser(workers=given.workers, limits=limits, passwords=given.passwords)
 
     @part
     def ingestor(self) -> Ingestor:
         """The host of the connectors."""
         from llmapp.ingestion.chunking import StructureChunker
         from llmapp.ingestion.embedding_text import chunk_tokens
-        from llmapp.ingestion.ingestor import Ingestor
+        from llmapp.ingestion.ingestor import IngestLimits, Ingestor
+        from llmapp.ingestion.pipeline import Bounds
+        from llmapp.ingestion.source_run import Brake
 
-        chunker = StructureChunker(self.embedder.tokenizer, chunk_tokens(self.embedder))
-        return Ingestor(self.catalog, self.parser, chunker, self.embedder, batch_chunks=64)
+        given = self.settings.ingestion
+        return Ingestor(
+            self.catalog,
+            self.parser,
+            StructureChunker(self.embedder.tokenizer, chunk_tokens(self.embedder)),
+            self.embedder,
+            bounds=Bounds(workers=given.workers, batch_chunks=given.batch_chunks),
+            limits=IngestLimits(
+                max_bytes=given.max_bytes,
+                max_chunks=given.max_chunks,
+                brake=Brake(given.max_deleted_share, given.max_deleted),
+                failed_share=given.max_failed_share,
+                failed_documents=given.max_failed,
+            ),
+            setup=given.setup,
+        )
+
+    @part
+    def source_book(self) -> SourceBook:
+        """The sources of documents."""
+        from llmapp.sources import SourceBook
+
+        return SourceBook(self.settings, earlier=self.catalog.sources)
 
     @part
     def pipeline(self) -> RagPipeline:
@@ -281,84 +290,3 @@ class Parts:
         return RagPipeline(
             self.retriever, self.assembler, self.model, model_name=self.model_name, top_k=self.settings.retrieval.top_k
         )
-
-    def sources(self) -> list[DocumentSource]:
-        """The sources of the settings.
-
-        Raises:
-            ConfigError: There is none, or one's settings are wrong.
-        """
-        if not self.settings.sources:
-            raise ConfigError("nothing to ingest", hint="name a PATH, or add [[sources]] to llmapp.toml")
-        roots = [(given, root) for given in self.settings.sources if (root := self._root(given))]
-        for (outer, around), (inner, root) in permutations(roots, 2):
-            if root.is_relative_to(around) and set(inner.acl) != set(outer.acl):
-                raise ConfigError(
-                    f"source {inner.name} lies inside {outer.name} and has another access list",
-                    hint="keep the folders apart, or give both the same acl",
-                )
-        return [self._source(given) for given in self.settings.sources]
-
-    def _source(self, given: SourceSettings) -> DocumentSource:
-        return DocumentSource(
-            given.name, self._connector(given.connector, dict(given.settings)), given.acl, self._root(given)
-        )
-
-    def _root(self, given: SourceSettings) -> Path | None:
-        """The file or folder that a source of files reads; None for other connectors."""
-        path = given.settings.get("path")
-        return (self.settings.root / path).resolve() if given.connector == "files" and isinstance(path, str) else None
-
-    def _connector(self, name: str, settings: dict[str, JsonValue]) -> Connector:
-        from llmapp.ingestion.registry import load_connector
-
-        path = settings.get("path")
-        if isinstance(path, str):
-            settings["path"] = str(self.settings.root / path)
-        if name == "files":
-            settings.setdefault("relative_to", str(self.settings.root))
-        return load_connector(name, settings)
-
-    def sources_of(self, paths: Sequence[Path | str]) -> list[DocumentSource]:
-        """The sources that hold these files or folders; a path that no source holds becomes one of its own.
-
-        Raises:
-            SourceNotFoundError: A path is not there.
-            ConfigError: A path holds a source of the settings, whose access list would be lost.
-        """
-        found: dict[str, DocumentSource] = {}
-        for given in paths:
-            try:
-                path = Path(given).resolve(strict=True)
-            except (OSError, RuntimeError) as error:
-                raise SourceNotFoundError(f"{str(given)[:200]} is not there", hint="check the path") from error
-            source = self._source_around(path)
-            found[source.name] = source
-        return [source for source in found.values() if not any(_holds(other, source) for other in found.values())]
-
-    def superseded_by(self, source: DocumentSource) -> list[str]:
-        """Names of paths that were taken in on their own before, and that this source now holds."""
-        if source.root is None:
-            return []
-        return [name for name in self.catalog.sources() if name != source.name and Path(name).is_relative_to(source.root)]
-
-    def _source_around(self, path: Path) -> DocumentSource:
-        """The source of the settings, or the path of an earlier run, that holds `path`; else a new one."""
-        for given in self.settings.sources:
-            root = self._root(given)
-            if root is not None and path.is_relative_to(root):
-                return self._source(given)
-            if root is not None and root.is_relative_to(path):
-                raise ConfigError(
-                    f"{path} holds the source {given.name}, which has an access list of its own",
-                    hint="ingest without a path, or name a folder beside it",
-                )
-        around = (Path(name) for name in self.catalog.sources() if path.is_relative_to(name))
-        root_path = min(around, key=lambda folder: len(folder.parts), default=path)
-        connector = self._connector("files", {"path": str(root_path)})
-        return DocumentSource(str(root_path), connector, (PUBLIC,), root_path)
-
-
-def _holds(outer: DocumentSource, inner: DocumentSource) -> bool:
-    """Whether the folder of one source lies inside that of another."""
-    return bool(outer.root and inner.root and outer.root != inner.root and inner.root.is_relative_to(outer.root))

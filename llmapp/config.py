@@ -7,8 +7,10 @@ providers (``OPENAI_API_KEY`` and the like) are read by the provider's own packa
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 import tomllib
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,6 @@ from pydantic_settings import (
 )
 
 from llmapp.errors import ConfigError, UnknownSettingError
-from llmapp.types import PUBLIC
 
 FILE_NAME = "llmapp.toml"
 STATE_FOLDER = ".llmapp"
@@ -44,10 +45,57 @@ class SourceSettings(_Table):
     """Name of the source, unique; stands before the document's id in ``source:id``."""
     connector: str = "files"
     """Name of the connector, as it is registered in the entry point group ``llmapp.connectors``."""
-    acl: tuple[str, ...] = (PUBLIC,)
-    """Who may read a document that brings no access list: ``public``, ``user:…``, ``group:…``; empty is nobody."""
+    acl: tuple[str, ...] = ()
+    """Who may read a document that brings no access list: ``public``, ``user:…``, ``group:…``, ``tenant:…``; empty is nobody."""
+    acl_file: Path | None = None
+    """A TOML file with lines ``"hr/*" = ["group:hr"]``, relative to llmapp.toml: the first pattern that a document's id matches wins over `acl`."""
     settings: dict[str, JsonValue] = {}
-    """Fields of the connector. A relative ``path`` is relative to llmapp.toml."""
+    """Fields of the connector. A relative ``path`` is relative to llmapp.toml; a secret is written ``{ env = "NAME" }``."""
+
+
+class IngestionSettings(_Table):
+    """How documents are taken in, and what one of them may take."""
+
+    workers: int = Field(default=2, ge=1, le=256)
+    """Documents parsed at the same time, each in a process of its own."""
+    batch_chunks: int = Field(default=256, ge=1, le=100_000)
+    """Chunks that are embedded and committed together."""
+    max_bytes: int = Field(default=512 << 20, ge=1)
+    """Bytes of one document."""
+    max_pages: int = Field(default=20_000, ge=1)
+    """Pages of one PDF."""
+    max_chars: int = Field(default=20_000_000, ge=1)
+    """Characters of text that a document may expand to; plain text is limited by its bytes alone."""
+    max_chunks: int = Field(default=1_000_000, ge=1)
+    """Chunks of one document."""
+    archive_depth: int = Field(default=3, ge=1)
+    """Archives inside one another, the outermost counted."""
+    archive_members: int = Field(default=10_000, ge=1)
+    """Files in an archive and in the archives inside it."""
+    archive_bytes: int = Field(default=256 << 20, ge=1)
+    """Bytes that an archive or an office file may unpack to, all in all."""
+    seconds: float = Field(default=60.0, gt=0)
+    """Wall-clock time that one document may take to be parsed."""
+    memory_bytes: int = Field(default=2 << 30, ge=256 << 20)
+    """Address space of a parser process."""
+    max_deleted_share: float = Field(default=0.3, ge=0, le=1)
+    """A run that would delete more than this share of a source, and more than `max_deleted` documents, stops and asks."""
+    max_deleted: int = Field(default=10, ge=0)
+    """Documents of a source that a run may delete whatever their share."""
+    max_failed_share: float = Field(default=0.25, ge=0, le=1)
+    """A run ends as failed when more than this share of its documents failed, and more than `max_failed`."""
+    max_failed: int = Field(default=10, ge=0)
+    """Documents that may fail whatever their share."""
+    passwords: tuple[SecretStr, ...] = ()
+    """Passwords that are tried on encrypted documents; from the environment only: ``LLMAPP_INGESTION__PASSWORDS='["…"]'``."""
+
+    @property
+    def setup(self) -> str:
+        """A hash of what decides whether a document can be read, passwords included."""
+        limits = self.model_dump_json(include={"max_bytes", "max_pages", "max_chars", "max_chunks", "archive_depth",
+                                               "archive_members", "archive_bytes", "seconds", "memory_bytes"})  # fmt: skip
+        words = [word.get_secret_value() for word in self.passwords]
+        return hashlib.sha256("\0".join([limits, *words]).encode()).hexdigest()
 
 
 class ModelOptions(_Table):
@@ -131,6 +179,8 @@ class Settings(BaseSettings):
     """What the chat model needs besides its name."""
     sources: tuple[SourceSettings, ...] = ()
     """Where documents come from, a table ``[[sources]]`` each."""
+    ingestion: IngestionSettings = IngestionSettings()
+    """How documents are taken in."""
     retrieval: RetrievalSettings = RetrievalSettings()
     """How chunks are found."""
     prompt: PromptSettings = PromptSettings()
@@ -180,9 +230,10 @@ def load_settings(path: Path | str | None = None) -> Settings:
             values = tomllib.loads(file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{file.name} cannot be read: {error}", hint="mend the file; it is TOML") from error
-    for forbidden in ("root", "api_key"):
-        if forbidden in values:
-            raise ConfigError(f"{FILE_NAME}: {forbidden} is not a key of the file", hint="secrets come from the environment")
+    ingestion = values.get("ingestion")
+    secrets = ["ingestion.passwords"] if isinstance(ingestion, dict) and "passwords" in ingestion else []
+    for forbidden in [*secrets, *({"root", "api_key"} & values.keys())]:
+        raise ConfigError(f"{FILE_NAME}: {forbidden} is not a key of the file", hint="secrets come from the environment")
     _check_variables()
     root = file.parent if file is not None else Path.cwd()
     try:
@@ -195,6 +246,28 @@ def load_settings(path: Path | str | None = None) -> Settings:
         ) from None
     _check_names(settings.sources)
     return settings
+
+
+def with_secrets(settings: Mapping[str, JsonValue]) -> dict[str, object]:
+    """The settings of a connector with every ``{ env = "NAME" }`` replaced by the secret of that variable.
+
+    Raises:
+        ConfigError: A variable is not set.
+    """
+    return {key: _with_secrets(value) for key, value in settings.items()}
+
+
+def _with_secrets(value: JsonValue) -> object:
+    if isinstance(value, list):
+        return [_with_secrets(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    name = value.get("env")
+    if len(value) != 1 or not isinstance(name, str):
+        return with_secrets(value)
+    if not os.environ.get(name):
+        raise ConfigError(f"the variable {name} is not set", hint="a source of llmapp.toml takes a secret from it")
+    return SecretStr(os.environ[name])
 
 
 def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str, FieldInfo]:

@@ -10,13 +10,15 @@ A connector is a frozen pydantic model with one generator. Its fields are its co
                 yield Upsert(Document(id=path.name, uri=path.as_uri(), text=path.read_text()))
             yield Checkpoint(None)
 
-The contract, which `llmapp.testing.ConnectorContract` tests:
+The contract, which `llmapp.testing.contracts.ConnectorContract` tests:
 
 1. Changes before a `Checkpoint` are durable before its cursor is stored: everything is delivered at least once.
 2. A cursor is a JSON value that the host stores and hands back, and never looks into.
 3. Reading the boundary again is fine: the host skips what it already has, without embedding it.
-4. A removal is `Delete(id)`. A source that cannot see removals declares ``snapshot = True``; the host then deletes what
-   a complete run did not mention, and never hands it a cursor. A run that raised, or that mentioned nothing, deletes nothing.
+4. A removal is `Delete(id)`. A source that cannot see removals declares ``snapshot = True``, on the class or as a property;
+   the host then deletes what a complete run did not mention, and never hands it a cursor. A run that raised, or that
+   mentioned nothing, deletes nothing. A source that only shows what is newest, a feed say, declares ``accumulates = True``:
+   what it does not mention is never taken for gone.
 5. A bad item is `Failure(id, error)`: it is quarantined and the run goes on. An exception stops the run, and the last
    checkpoint stands.
 
@@ -105,6 +107,9 @@ class Failure:
     error: str
     """What went wrong, one line, without secrets."""
     uri: str = ""
+    remembered: bool = False
+    """Whether reading the source from its start would not help: its cursor remembers the item and tries it again, or the item fails
+    for good, being too large say. Else the host reads the source from its start once the document is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,9 @@ class Checkpoint:
     """All changes above may be committed; `cursor` is where the next run goes on."""
 
     cursor: Cursor
+    complete: bool = True
+    """Whether a read that ends here has mentioned all that it should. After one that knows of a gap, such as a part of a site that
+    did not answer, nothing is deleted for not being mentioned, and a read from the start is made again."""
 
 
 Change: TypeAlias = Upsert | Listed | Delete | Failure | Checkpoint
@@ -119,7 +127,7 @@ Change: TypeAlias = Upsert | Listed | Delete | Failure | Checkpoint
 
 @runtime_checkable
 class Connector(Protocol):
-    """A source of documents; one with ``snapshot: ClassVar[bool] = True`` mentions, in a complete run, all that exist."""
+    """A source of documents; one whose ``snapshot`` is true mentions, in a complete run, all that exist."""
 
     def read(self, cursor: Cursor | None) -> Iterator[Change]:
         """Yield what has changed since `cursor`, oldest first; everything when it is None.

@@ -241,7 +241,7 @@ class EmbedderMismatchError(RetrievalError, code="embedder_mismatch"):
         """
         super().__init__(
             f"the catalog was embedded with {stored}, the settings name {configured}",
-            hint="restore the embedder in llmapp.toml, or remove .llmapp/ and ingest again",
+            hint="run llmapp ingest to embed all again (llmapp ingest --dry-run says what it costs), or restore the embedder",
         )
         self.stored = stored
         self.configured = configured

@@ -6,7 +6,7 @@ synchronous; the question path runs them in threads.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ class Tokenizer(Protocol):
     """Where the tokens of a text begin and end."""
 
     @property
+    def identity(self) -> str:
+        """Name and revision; a new one makes documents be cut again."""
+
+    @property
     def special_tokens(self) -> int:
         """Tokens that every input has besides its text, e.g. 2 for ``[CLS]`` and ``[SEP]``."""
 
@@ -64,7 +68,7 @@ class Chunker(Protocol):
     def version(self) -> str:
         """Name, version and settings; a new one makes documents be cut again."""
 
-    def chunk(self, document: ParsedDocument) -> list[ChunkSpan]:
+    def chunk(self, document: ParsedDocument) -> Iterator[ChunkSpan]:
         """Spans in order of the text, none of them blank, together covering all that is not white space."""
 
 

@@ -27,11 +27,14 @@ class Principal:
     """Stable id of the user, e.g. ``local`` on a desktop."""
     groups: tuple[str, ...] = ()
     """Groups that the user belongs to, by name."""
+    tenant: str | None = None
+    """The organisation that the user belongs to, by name; None where there is only one."""
 
     @property
     def grants(self) -> frozenset[str]:
-        """The access-list entries that let this principal read: ``public``, ``user:…``, ``group:…``."""
-        return frozenset({PUBLIC, f"user:{self.user}", *(f"group:{name}" for name in self.groups)})
+        """The access-list entries that let this principal read: ``public``, ``user:…``, ``group:…``, ``tenant:…``."""
+        tenants = () if self.tenant is None else (f"tenant:{self.tenant}",)
+        return frozenset({PUBLIC, f"user:{self.user}", *(f"group:{name}" for name in self.groups), *tenants})
 
 
 LOCAL_USER = Principal("local")
@@ -59,7 +62,7 @@ class Document:
     metadata: Mapping[str, JsonValue] = field(default_factory=dict)
     """Facts about the document that filters may use."""
     acl: tuple[str, ...] | None = None
-    """Grants that may read it (``public``, ``user:…``, ``group:…``); None takes the setting of the source, () is nobody."""
+    """Grants that may read it (``public``, ``user:…``, ``group:…``, ``tenant:…``); None takes the rules of the source, () is nobody."""
 
 
 @dataclass(frozen=True, slots=True)

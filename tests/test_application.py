@@ -230,7 +230,7 @@ def test_a_call_that_could_pass_the_budget_is_refused_before_it_is_made(build):
 def test_the_cost_of_an_answer_is_what_its_tokens_cost(tmp_path, documents):
     settings = Settings(
         root=tmp_path,
-        sources=(SourceSettings(name="docs", settings={"path": "documents"}),),
+        sources=(SourceSettings(name="docs", acl=("public",), settings={"path": "documents"}),),
         prices={**FREE, "scripted": PriceSettings(input_usd_per_million=10, output_usd_per_million=20)},
     )
     model = ScriptedChatModel(answers=["It is 300 euros [1]."], input_tokens=1000, output_tokens=100)
@@ -317,7 +317,7 @@ def test_the_application_moves_with_its_folder(tmp_path, build, documents):
     moved = tmp_path / "elsewhere"
     moved.mkdir()
     (tmp_path / "documents").rename(moved / "documents")
-    source = SourceSettings(name="docs", settings={"path": "documents"})
+    source = SourceSettings(name="docs", acl=("public",), settings={"path": "documents"})
     with App(Settings(root=moved, sources=(source,), prices=FREE), embedder=HashEmbedder()) as other:
         other.ingest()
         assert other.catalog.digest() == digest
@@ -361,7 +361,7 @@ def test_a_path_above_a_source_cannot_undo_its_access_list(build, tmp_path):
 
 def test_sources_inside_each_other_need_the_same_access_list(tmp_path, documents):
     sources = (
-        SourceSettings(name="all", settings={"path": "."}),
+        SourceSettings(name="all", acl=("public",), settings={"path": "."}),
         SourceSettings(name="docs", acl=("group:hr",), settings={"path": "documents"}),
     )
     with App(Settings(root=tmp_path, sources=sources, prices=FREE), embedder=HashEmbedder()) as app:
@@ -383,8 +383,8 @@ def test_a_source_takes_the_place_of_paths_that_were_taken_in_before_it_was_name
 
 def test_a_source_that_cannot_be_read_does_not_keep_the_others_waiting(tmp_path, documents):
     sources = (
-        SourceSettings(name="gone", settings={"path": "nowhere"}),
-        SourceSettings(name="docs", settings={"path": "documents"}),
+        SourceSettings(name="gone", acl=("public",), settings={"path": "nowhere"}),
+        SourceSettings(name="docs", acl=("public",), settings={"path": "documents"}),
     )
     with App(Settings(root=tmp_path, sources=sources, prices=FREE), embedder=HashEmbedder()) as app:
         with pytest.raises(SourceNotFoundError, match="nowhere"):

@@ -55,7 +55,16 @@ def hits_shape(hits: Sequence[Hit]) -> Shape:
 def quarantine_shape(records: Sequence[QuarantineRecord]) -> list[JsonValue]:
     """Documents that were set aside, with the reason."""
     return [
-        {"document_id": f"{r.source}:{r.document_id}", "uri": r.uri, "stage": r.stage, "code": r.code, "reason": r.reason}
+        {
+            "document_id": f"{r.source}:{r.document_id}",
+            "uri": r.uri,
+            "stage": r.stage,
+            "code": r.code,
+            "reason": r.reason,
+            "attempts": r.attempts,
+            "retry": r.retry,
+            "next_try_at": r.next_try_at or None,
+        }
         for r in records
     ]
 

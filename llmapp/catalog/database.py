@@ -2,7 +2,7 @@
 
 Knows nothing of what is stored; `llmapp.costs.ledger` keeps its own file with it. Parameters are always named, so that
 the statements can move to another database as they are. Connections are pooled, for a transaction must have one of its
-own; writers wait for each other up to `_BUSY_TIMEOUT_S`.
+own. Writers of one process queue; for those of other processes they wait up to `_BUSY_TIMEOUT_S`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import queue
 import re
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -43,6 +44,7 @@ class Database:
         """
         self.path = path
         self._synchronous = synchronous
+        self._writing = threading.Lock()
         self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         self._closed = False
         try:
@@ -63,6 +65,18 @@ class Database:
         except sqlite3.Error as error:
             raise CatalogError(f"{self.path.name}: {error}", hint=_HINT) from error
 
+    def iterate(self, sql: str, params: Params = ()) -> Iterator[sqlite3.Row]:
+        """Run one SELECT and yield its rows as they come, for results that need not fit into memory.
+
+        Raises:
+            CatalogError: The database failed.
+        """
+        try:
+            with self._borrowed() as connection:
+                yield from connection.execute(sql, params)
+        except sqlite3.Error as error:
+            raise CatalogError(f"{self.path.name}: {error}", hint=_HINT) from error
+
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Write in one transaction: all of the block or nothing.
@@ -71,7 +85,7 @@ class Database:
             CatalogError: The database failed; nothing of the block was kept.
         """
         try:
-            with self._borrowed() as connection:
+            with self._writing, self._borrowed() as connection:
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield connection
@@ -82,6 +96,23 @@ class Database:
                     raise
         except sqlite3.Error as error:
             raise CatalogError(f"{self.path.name}: {error}", hint=_HINT) from error
+
+    def compact(self) -> None:
+        """Write the file anew without what was deleted, and empty its log; what was deleted is in neither afterwards.
+
+        Raises:
+            CatalogError: The database failed, or another process is reading it.
+        """
+        try:
+            with self._writing, self._borrowed() as connection:
+                connection.execute("VACUUM")
+                busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except sqlite3.Error as error:
+            raise CatalogError(f"{self.path.name}: {error}", hint=_HINT) from error
+        if busy:
+            raise CatalogError(
+                f"{self.path.name} is being read by another process", hint="stop the server, and run it again"
+            )
 
     def close(self) -> None:
         """Close all connections; one that is in use is closed by its user's end."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,15 +17,18 @@ import filelock
 
 from llmapp.errors import CatalogError, LockedError
 
+_POLL_S = 0.1
+
 
 class FileLock:
     """A lock on a file; re-entrant within this object."""
 
-    def __init__(self, path: Path, *, purpose: str) -> None:
-        """Name the file and what it guards, e.g. ``the index``."""
+    def __init__(self, path: Path, *, purpose: str, wait_s: float = 0.0) -> None:
+        """Name the file, what it guards, e.g. ``the index``, and how long `acquire` waits for another holder. Seconds."""
         self._lock = filelock.FileLock(path, thread_local=False)
         self._holder = path.with_name(path.name + ".pid")
         self._purpose = purpose
+        self._wait_s = wait_s
 
     @property
     def held(self) -> bool:
@@ -53,7 +57,11 @@ class FileLock:
         Raises:
             LockedError: Another process holds it; the message names that process.
         """
-        if not self.try_acquire():
+        deadline = time.monotonic() + self._wait_s
+        while not self.try_acquire():
+            if time.monotonic() < deadline:
+                time.sleep(_POLL_S)
+                continue
             raise LockedError(
                 f"{self._purpose} is held by process {self._holder_pid()}",
                 hint="wait for it to end, or stop it, and try again",

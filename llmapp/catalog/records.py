@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -14,16 +14,25 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-RunStatus = Literal["running", "completed", "completed_with_failures", "failed"]
+RunStatus = Literal["running", "completed", "completed_with_failures", "failed", "interrupted"]
+Retry = Literal["host", "source", "never"]
+"""Who tries a failed document again: the host by reading the source anew, the source itself from its cursor, or nobody until
+the document or the parser changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """What a sync compares to see whether a document has changed."""
+    """What a sync compares to see what of a document has changed, and so how much is to be done again."""
 
     document_id: str
     revision: str | None
     content_hash: str
+    """Of the content and the facts that are indexed."""
+    acl: frozenset[str]
+    own_acl: bool
+    """Whether the access list is the document's own; else it is that of the source."""
+    parser: str
+    chunker: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +50,48 @@ class DocumentRecord:
     acl: tuple[str, ...]
     revision: str | None
     content_hash: str
-    """Covers everything that is indexed; an equal one means that nothing is to be done."""
+    """Of the content and the facts that are indexed; together with access list, parser, chunker and embedder it says what
+    is to be done again."""
     parser: str
-    chunks: tuple[Chunk, ...]
-    embedding_keys: tuple[str, ...]
+    chunks: tuple[Chunk, ...] = ()
+    embedding_keys: tuple[str, ...] = ()
     """Keys of the embedded texts, aligned with `chunks`."""
+    own_acl: bool = True
+    """Whether the access list is the document's own."""
+    chunker: str = ""
+    """Version of the chunker."""
+    is_staged: bool = False
+    """Whether the chunks were staged before, for there are too many to be handed over at once; `chunks` is empty then."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredText:
+    """What cutting a stored document anew takes."""
+
+    source: str
+    document_id: str
+    uri: str
+    title: str
+    text: str
+    page_starts: tuple[int, ...]
+    media_type: str | None
+    parser: str
+
+
+@dataclass(frozen=True, slots=True)
+class StagedChunks:
+    """Some chunks of one document that wait behind the live ones."""
+
+    source: str
+    document_id: str
+    version: str
+    """Hash of the text and of the parts that made the chunks."""
+    chunks: Sequence[Chunk]
+    """In the order of the text."""
+    keys: Sequence[str]
+    """Keys of their vectors, aligned with `chunks`."""
+    is_complete: bool
+    """Whether these are the last ones of the document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +109,24 @@ class QuarantineRecord:
     attempts: int = 1
     last_at: str = ""
     """UTC, ISO 8601; set by the catalog."""
+    retry: Retry = "host"
+    next_try_at: str = ""
+    """UTC, ISO 8601; not tried again before, unless asked for. Empty where nobody tries it again by time."""
+    is_dropped: bool = False
+    """Whether an operator has let go of it: neither listed nor tried until it changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What a search for a document looks for."""
+
+    source: str
+    document_id: str
+    chunk_ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    """Pieces of its text that no other document has."""
+    vectors: tuple[bytes, ...]
+    """Vectors that no other chunk uses, as they are stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +159,12 @@ class RunRecord:
     ended_at: str | None
     status: RunStatus
     counts: Mapping[str, int]
+    seconds: Mapping[str, float]
+    """Seconds by stage: ``read``, ``parse``, ``embed``, ``commit``, which overlap, and ``total``."""
+    embedder: str
+    cost_nano_usd: int
+    error: str
+    """Why it failed, one line; empty when it did not."""
 
 
 @dataclass(frozen=True, slots=True)

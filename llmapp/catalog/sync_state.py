@@ -13,6 +13,8 @@ from llmapp.catalog.records import QuarantineRecord, RunRecord, RunStatus
 if TYPE_CHECKING:
     from llmapp.connector import Cursor
 
+_RUN = "id, source, started_at, ended_at, status, counts, seconds, embedder, cost_nano_usd, error"
+
 
 class SyncState:
     """The part of the catalog that the ingestor keeps its place in."""
@@ -36,13 +38,13 @@ class SyncState:
             )
 
     def quarantine(self, record: QuarantineRecord) -> None:
-        """Set a document aside with its reason; a repeat counts up the attempts."""
+        """Set a document aside with its reason; its attempts are those of the record."""
         with self._db.transaction() as connection:
             connection.execute(
                 """
-                INSERT INTO quarantine VALUES (:source, :id, :uri, :stage, :code, :reason, :revision, 1, :now)
-                ON CONFLICT (source, document_id) DO UPDATE SET uri = excluded.uri, stage = excluded.stage, code = excluded.code,
-                    reason = excluded.reason, revision = excluded.revision, attempts = attempts + 1, last_at = excluded.last_at
+                INSERT OR REPLACE INTO quarantine (source, document_id, uri, stage, code, reason, revision, attempts, last_at, retry,
+                                                   next_try_at, is_dropped)
+                VALUES (:source, :id, :uri, :stage, :code, :reason, :revision, :attempts, :now, :retry, :next_try_at, 0)
                 """,
                 {
                     "source": record.source,
@@ -52,27 +54,45 @@ class SyncState:
                     "code": record.code,
                     "reason": record.reason,
                     "revision": record.revision,
+                    "attempts": record.attempts,
                     "now": _now(),
+                    "retry": record.retry,
+                    "next_try_at": record.next_try_at,
                 },
             )
 
-    def quarantined(self, source: str | None = None) -> list[QuarantineRecord]:
-        """Documents that are set aside, of one source or of all, by source and id."""
+    def quarantined(self, source: str | None = None, *, dropped: bool = False) -> list[QuarantineRecord]:
+        """Documents that are set aside, by source and id.
+
+        Args:
+            source: Of this one only; None is all.
+            dropped: Whether those that an operator has let go of are among them.
+        """
         rows = self._db.read(
-            "SELECT * FROM quarantine WHERE :source IS NULL OR source = :source ORDER BY source, document_id",
-            {"source": source},
+            """
+            SELECT * FROM quarantine WHERE (:source IS NULL OR source = :source) AND (:dropped OR NOT is_dropped)
+            ORDER BY source, document_id
+            """,
+            {"source": source, "dropped": dropped},
         )
-        return [QuarantineRecord(**dict(row)) for row in rows]
+        return [QuarantineRecord(**{**dict(row), "is_dropped": bool(row["is_dropped"])}) for row in rows]
 
     def release(self, source: str, document_ids: Iterable[str]) -> None:
         """Forget that documents were set aside."""
         with self._db.transaction() as connection:
             connection.executemany(
-                "DELETE FROM quarantine WHERE source = :source AND document_id = :id",
-                [{"source": source, "id": document_id} for document_id in document_ids],
+                "DELETE FROM quarantine WHERE source = :source AND document_id = :id", _names(source, document_ids)
             )
 
-    def start_run(self, source: str) -> int:
+    def drop_quarantined(self, source: str, document_ids: Iterable[str]) -> None:
+        """Let go of documents that were set aside: they are not listed and not tried until they change."""
+        with self._db.transaction() as connection:
+            connection.executemany(
+                "UPDATE quarantine SET is_dropped = 1 WHERE source = :source AND document_id = :id",
+                _names(source, document_ids),
+            )
+
+    def start_run(self, source: str, *, embedder: str = "") -> int:
         """Note that a run begins.
 
         Returns:
@@ -80,31 +100,62 @@ class SyncState:
         """
         with self._db.transaction() as connection:
             run = connection.execute(
-                "INSERT INTO runs (source, started_at, status, counts) VALUES (:source, :now, 'running', '{}')",
-                {"source": source, "now": _now()},
+                "INSERT INTO runs (source, started_at, status, counts, embedder) VALUES (:source, :now, 'running', '{}', :embedder)",
+                {"source": source, "now": _now(), "embedder": embedder},
             ).lastrowid
             assert run is not None  # noqa: S101 - an INSERT has a row number
             return run
 
-    def finish_run(self, run_id: int, *, status: RunStatus, counts: Mapping[str, int]) -> None:
+    def finish_run(
+        self,
+        run_id: int,
+        *,
+        status: RunStatus,
+        counts: Mapping[str, int],
+        seconds: Mapping[str, float] | None = None,
+        cost_nano_usd: int = 0,
+        error: str = "",
+    ) -> None:
         """Note how a run ended."""
         with self._db.transaction() as connection:
             connection.execute(
-                "UPDATE runs SET ended_at = :now, status = :status, counts = :counts WHERE id = :id",
-                {"now": _now(), "status": status, "counts": json.dumps(dict(counts)), "id": run_id},
+                """
+                UPDATE runs SET ended_at = :now, status = :status, counts = :counts, seconds = :seconds, cost_nano_usd = :cost,
+                                error = :error
+                WHERE id = :id
+                """,
+                {
+                    "now": _now(),
+                    "status": status,
+                    "counts": json.dumps(dict(counts)),
+                    "seconds": json.dumps({stage: round(value, 3) for stage, value in (seconds or {}).items()}),
+                    "cost": cost_nano_usd,
+                    "error": error,
+                    "id": run_id,
+                },
             )
 
     def sources(self) -> list[str]:
         """Names of all sources that were ever synced, sorted."""
         return [row[0] for row in self._db.read("SELECT DISTINCT source FROM runs ORDER BY source")]
 
-    def runs(self, limit: int = 10) -> list[RunRecord]:
-        """The last runs, newest first; one that never ended still says ``running``."""
+    def runs(self, limit: int = 10, *, source: str | None = None) -> list[RunRecord]:
+        """The last runs, of one source or of all, newest first; one that never ended still says ``running``."""
         rows = self._db.read(
-            "SELECT id, source, started_at, ended_at, status, counts FROM runs ORDER BY id DESC LIMIT :limit",
-            {"limit": limit},
+            f"SELECT {_RUN} FROM runs WHERE :source IS NULL OR source = :source ORDER BY id DESC LIMIT :limit",  # noqa: S608 - a constant
+            {"limit": limit, "source": source},
         )
-        return [RunRecord(**{**dict(row), "counts": json.loads(row["counts"])}) for row in rows]
+        values = ((dict(row), json.loads(row["counts"]), json.loads(row["seconds"])) for row in rows)
+        return [RunRecord(**{**row, "counts": counts, "seconds": seconds}) for row, counts, seconds in values]
+
+    def last_runs(self) -> list[RunRecord]:
+        """The last run of every source, by source."""
+        rows = self._db.read("SELECT source, max(id) FROM runs GROUP BY source ORDER BY source")
+        return [run for row in rows for run in self.runs(1, source=row[0])]
+
+
+def _names(source: str, document_ids: Iterable[str]) -> list[dict[str, str]]:
+    return [{"source": source, "id": document_id} for document_id in document_ids]
 
 
 def _now() -> str:

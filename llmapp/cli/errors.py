@@ -68,8 +68,10 @@ def reported(*, as_json: bool) -> Iterator[None]:
     """
     try:
         yield
+    except typer.Exit:
+        raise
     except LLMAppError as error:
-        _print(error, as_json=as_json)
+        print_error(error, as_json=as_json)
         raise typer.Exit(exit_code(error)) from error
     except KeyboardInterrupt:
         sys.stderr.write("stopped; what was committed is kept, run it again to go on\n")
@@ -80,11 +82,12 @@ def reported(*, as_json: bool) -> Iterator[None]:
     except Exception as error:
         if show_tracebacks.get():
             raise
-        _print(_unforeseen(error), as_json=as_json)
+        print_error(_unforeseen(error), as_json=as_json)
         raise typer.Exit(1) from error
 
 
-def _print(error: LLMAppError, *, as_json: bool) -> None:
+def print_error(error: LLMAppError, *, as_json: bool) -> None:
+    """Print an error: a line with its hint to standard error, or its shape to standard output."""
     if as_json:
         from llmapp.app.shapes import error_shape
 

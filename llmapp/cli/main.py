@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from llmapp import __version__
-from llmapp.cli import documents, index, project, questions, serving
+from llmapp.cli import connectors, documents, index, project, quarantine, questions, serving
 from llmapp.cli.errors import INTERRUPTED, show_tracebacks
 
 app = typer.Typer(
@@ -27,7 +27,11 @@ app.command("search")(questions.search)
 app.command("status")(project.status)
 app.command("doctor")(project.doctor)
 app.command("serve")(serving.serve)
+app.command("purge")(documents.purge)
+app.command("forget")(documents.forget)
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(index.app, name="index")
+app.add_typer(connectors.app, name="connector")
 
 
 def _print_version(value: bool) -> None:

@@ -6,13 +6,32 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 _LABEL_CHARS = 44
 
 
+class _Rate(ProgressColumn):
+    """Documents a second, lately."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:,.1f}/s" if task.speed else "", style="cyan")
+
+
 class ProgressBar:
-    """Shows how many documents are done, and the one at hand."""
+    """Shows how many documents are done and how fast, how long the rest will take where that is known, and the one at hand."""
 
     def __init__(self) -> None:
         """Prepare the bar; it appears with `start`."""
@@ -20,7 +39,10 @@ class ProgressBar:
             SpinnerColumn(),
             BarColumn(bar_width=28),
             MofNCompleteColumn(),
+            _Rate(),
             TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
             TextColumn("{task.description}", markup=False),
             console=Console(stderr=True),
             transient=True,

@@ -33,8 +33,10 @@ def status(config: Config = None, as_json: AsJson = False) -> None:
             from rich.console import Console
 
             from llmapp.cli.render import print_status
+            from llmapp.cli.reports import print_runs
 
             print_status(Console(), found)
+            print_runs(Console(), found.last_runs)
 
 
 def doctor(config: Config = None, as_json: AsJson = False) -> None:

@@ -1,4 +1,4 @@
-"""How answers, hits and reports look on a terminal."""
+"""How answers, hits and the state of an application look on a terminal."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from llmapp.application import Status
-    from llmapp.catalog.records import QuarantineRecord
-    from llmapp.ingestion.ingestor import IngestReport
     from llmapp.types import Answer, Citation, Hit, PromptReport
 
 _QUOTE_CHARS = 280
@@ -57,31 +55,6 @@ def print_hits(console: Console, hits: Sequence[Hit]) -> None:
         text = " ".join(hit.chunk.text.split())
         table.add_row(str(hit.rank), f"{hit.score:.4f}", Text(hit.chunk.uri + where), Text(_shorten(text, _QUOTE_CHARS)))
     console.print(table if hits else Text("Nothing found.", style="yellow"))
-
-
-def print_reports(console: Console, reports: Sequence[IngestReport]) -> None:
-    """Print what a sync did, a row for each source."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
-    table.add_column("source", overflow="fold")
-    for column in ("added", "changed", "unchanged", "deleted", "quarantined", "chunks", "seconds"):
-        table.add_column(column, justify="right")
-    for report in reports:
-        style = "red" if report.quarantined else None
-        counts = (report.added, report.changed, report.unchanged, report.deleted)
-        table.add_row(
-            Text(report.source),
-            *(str(count) for count in counts),
-            Text(str(report.quarantined), style=style or ""),
-            str(report.chunks),
-            f"{report.seconds:.1f}",
-        )
-    console.print(table)
-
-
-def print_quarantine(console: Console, records: Sequence[QuarantineRecord]) -> None:
-    """Print the documents that were set aside, each with its reason; nothing when there are none."""
-    for record in records:
-        console.print(Text(f"  quarantined {record.uri}: {record.reason} ({record.code})", style="red"))
 
 
 def print_status(console: Console, status: Status) -> None:

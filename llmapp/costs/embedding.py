@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from llmapp.costs.attempt import Attempt
 from llmapp.costs.ledger import Ledger
 from llmapp.costs.prices import Price
+from llmapp.costs.records import NANO_PER_USD
 from llmapp.costs.spending import count
 from llmapp.protocols import Embedder, Tokenizer
 from llmapp.types import Usage
@@ -50,6 +51,10 @@ class GuardedEmbedder:
     def tokenizer(self) -> Tokenizer:
         """The tokenizer of the model."""
         return self._inner.tokenizer
+
+    def cost_usd(self, tokens: int) -> float:
+        """What embedding so many tokens costs at most. USD."""
+        return self._price.bound_nano_usd(input_tokens=tokens, output_tokens=0) / NANO_PER_USD
 
     def embed_documents(self, texts: Sequence[str]) -> FloatArray:
         """Embed texts to be searched; one row of the ledger for the batch.

@@ -37,7 +37,7 @@ class Block:
     """Whether it is a code fence, which is cut at lines only."""
 
 
-def split_blocks(text: str, page_starts: Sequence[int] = (), *, has_headings: bool = True) -> list[Block]:
+def split_blocks(text: str, page_starts: Sequence[int] = (), *, has_headings: bool = True) -> Iterator[Block]:
     """Cut a text into blocks.
 
     Args:
@@ -45,14 +45,16 @@ def split_blocks(text: str, page_starts: Sequence[int] = (), *, has_headings: bo
         page_starts: Offset of each page.
         has_headings: Whether lines may be Markdown headings.
 
-    Returns:
+    Yields:
         Blocks in order, without overlap; only blank lines lie between them.
     """
     reader = _Reader(has_headings=has_headings)
     for start, end, page in _lines(text, page_starts):
         reader.take(text[start:end], start, end, page)
+        yield from reader.blocks
+        reader.blocks.clear()
     reader.flush()
-    return reader.blocks
+    yield from reader.blocks
 
 
 def _lines(text: str, page_starts: Sequence[int]) -> Iterator[tuple[int, int, int]]:
@@ -68,7 +70,7 @@ def _lines(text: str, page_starts: Sequence[int]) -> Iterator[tuple[int, int, in
 
 
 class _Reader:
-    """Takes lines in order, gives blocks."""
+    """Takes lines in order, and leaves in `blocks` those that are whole."""
 
     def __init__(self, *, has_headings: bool) -> None:
         self.blocks: list[Block] = []

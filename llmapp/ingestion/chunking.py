@@ -1,12 +1,13 @@
 """Cutting a text into chunks: by structure first, by sentences where a block is too long, by tokens where nothing else is left.
 
 Knows blocks and the embedder's tokens; no embedder, no catalog. Every chunk is a span of the text, spans do not overlap,
-each is counted on its own, and together they hold all that is not white space.
+each is counted on its own, and together they hold all that is not white space. They come one by one, so that a text of
+any length takes little memory besides its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -44,14 +45,14 @@ class StructureChunker:
 
     @property
     def version(self) -> str:
-        """Name, revision and size."""
-        return f"structure-{_REVISION}:{self._max_tokens}"
+        """Name, revision, tokenizer and size."""
+        return f"structure-{_REVISION}:{self._tokenizer.identity}:{self._max_tokens}"
 
-    def chunk(self, document: ParsedDocument) -> list[ChunkSpan]:
+    def chunk(self, document: ParsedDocument) -> Iterator[ChunkSpan]:
         """Cut a document; see `llmapp.protocols.Chunker`."""
         cutter = _Cutter(document.text, self._tokenizer, self._max_tokens)
         parts = cutter.pack(split_blocks(document.text, document.page_starts, has_headings=document.has_headings))
-        return [ChunkSpan(start, end, part.heading) for part in parts for start, end in cutter.cut(part)]
+        return (ChunkSpan(start, end, part.heading) for part in parts for start, end in cutter.cut(part))
 
 
 class _Cutter:
@@ -64,7 +65,7 @@ class _Cutter:
         self.max_tokens = max_tokens
         self.max_chars = max_tokens * _MAX_CHARS_PER_TOKEN
 
-    def pack(self, blocks: list[Block]) -> Iterator[Block]:
+    def pack(self, blocks: Iterable[Block]) -> Iterator[Block]:
         """Join neighbours that fit into one chunk; a heading goes with what follows it."""
         part: Block | None = None
         for block in blocks:
@@ -97,7 +98,7 @@ class _Cutter:
         """Where the chunk that begins at `start` ends: proved by counting it on its own."""
         allowed = self.max_tokens
         while True:
-            reach = min(self.tokens.reach(start, allowed, end=end), start + self.max_chars)
+            reach = self.tokens.reach(start, allowed, end=min(end, start + self.max_chars))
             cut = end if reach >= end else self._best_cut(start, max(reach, start + 1), is_code=is_code)
             excess = self.tokenizer.count(self.text[slice(*self._strip(start, cut))]) - self.max_tokens
             if excess <= 0 or cut <= start + 1:

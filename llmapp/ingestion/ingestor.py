@@ -1,56 +1,66 @@
 """The host of the connectors: carries what a source says into the catalog, exactly and resumably.
 
-Knows the contract of `llmapp.connector` and the order of things; parsing, cutting and embedding are done by others. Whenever it stops, by
+Knows the contract of `llmapp.connector` and the order of things; the stages are done by others. Whenever it stops, by
 an error, by Ctrl-C or by ``kill -9``, the catalog holds whole documents, and the next run goes on from the last checkpoint.
 """
 
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from llmapp.catalog.catalog import Catalog
+from llmapp.catalog.records import RunStatus
 from llmapp.connector import Connector
-from llmapp.errors import CatalogError
-from llmapp.ingestion.batching import Batch
+from llmapp.errors import CatalogError, LLMAppError, TooManyFailuresError
+from llmapp.ingestion.access import AccessRules
+from llmapp.ingestion.effects import CatalogEffects, Effects
+from llmapp.ingestion.pipeline import Bounds
 from llmapp.ingestion.preparing import Preparer
-from llmapp.ingestion.source_run import SourceRun
+from llmapp.ingestion.report import SEEN, IngestReport
+from llmapp.ingestion.retrying import RetryPolicy
+from llmapp.ingestion.source_run import Brake, RunOptions, SourceRun
+from llmapp.ingestion.upgrading import Upgrade
+from llmapp.ingestion.vectors import Vectors
 
 if TYPE_CHECKING:
     from llmapp.protocols import Chunker, Embedder, Parser, Progress
 
 
 @dataclass(frozen=True, slots=True)
-class IngestReport:
-    """How a run went. Counts are of documents unless a name says otherwise."""
+class IngestLimits:
+    """What a document may take, and what a run may do."""
 
-    source: str
-    added: int
-    changed: int
-    unchanged: int
-    deleted: int
-    quarantined: int
-    """Documents that failed in this run."""
-    chunks: int
-    """Chunks of the documents that were added or changed."""
-    embedded_texts: int
-    """Texts that had no vector yet."""
-    embedded_tokens: int
-    """Their tokens, special tokens included."""
-    seconds: float
-    """Wall-clock time of the run."""
-    status: Literal["completed", "completed_with_failures"]
-    kept_because_empty: bool = False
-    """The source mentioned nothing, so its documents were kept: an empty listing is more often a fault than a wish."""
+    max_bytes: int = 500_000_000
+    """Content of one document. Bytes."""
+    max_chunks: int = 1_000_000
+    """Chunks of one document. Count."""
+    brake: Brake = field(default_factory=Brake)
+    """How much of a source one run may delete unasked."""
+    failed_share: float = 0.25
+    """A run with more failed documents than this share of all that it heard of, and more than `failed_documents`, has failed."""
+    failed_documents: int = 10
 
 
 class Ingestor:
     """Runs connectors, one at a time."""
 
     def __init__(
-        self, catalog: Catalog, parser: Parser, chunker: Chunker, embedder: Embedder, *, batch_chunks: int = 256
+        self,
+        catalog: Catalog,
+        parser: Parser,
+        chunker: Chunker,
+        embedder: Embedder,
+        *,
+        bounds: Bounds | None = None,
+        limits: IngestLimits | None = None,
+        policy: RetryPolicy | None = None,
+        setup: str = "",
     ) -> None:
         """Choose the parts.
 
@@ -59,61 +69,152 @@ class Ingestor:
             parser: Turns bytes into text.
             chunker: Cuts texts; made for this embedder.
             embedder: Makes vectors.
-            batch_chunks: Chunks that are embedded and committed together. Count.
+            bounds: How much is under way at the same time.
+            limits: What a document may take, and what a run may do.
+            policy: How long a document that failed waits.
+            setup: Whatever decides, besides the parser's version, whether a document can be read, such as limits and passwords;
+                with another one, what failed is tried again.
         """
-        self._catalog = catalog
-        self._embedder = embedder
-        self._preparer = Preparer(parser, chunker, embedder)
-        self._batch_chunks = batch_chunks
+        self.catalog = catalog
+        self.embedder = embedder
+        self.bounds = bounds or Bounds()
+        self.limits = limits or IngestLimits()
+        self.policy = policy or RetryPolicy()
+        self.preparer = Preparer(
+            parser, chunker, embedder, max_bytes=self.limits.max_bytes, max_chunks=self.limits.max_chunks, setup=setup
+        )
+
+        self._vectors = Vectors(catalog, embedder, batch_chunks=self.bounds.batch_chunks)
+        self.upgrade = Upgrade(catalog, self.preparer, embedder, self._vectors)
+        """What another chunker or embedder has done again."""
 
     def run(
-        self, source: str, connector: Connector, *, default_acl: tuple[str, ...], progress: Progress | None = None
+        self,
+        source: str,
+        connector: Connector,
+        *,
+        options: RunOptions | None = None,
+        default_acl: tuple[str, ...] = (),
+        effects: Effects | None = None,
+        progress: Progress | None = None,
+        cost_nano_usd: Callable[[], int] = lambda: 0,
     ) -> IngestReport:
         """Bring the catalog to what the source holds now.
 
         A document that fails is set aside. If the catalog holds an earlier version, that one keeps serving, but only those
         who may read it under its new access list too; one whose access list cannot be told is withdrawn. Grants are taken
-        away as soon as the source, or its `default_acl`, no longer gives them, whether or not the run comes to its end.
+        away as soon as the source, or its rules, no longer give them, whether or not the run comes to its end.
 
         A source that sees no removals is read from the start, and so is every other one that was never read to a
-        checkpoint with these parts and settings, or of which a document was set aside that may succeed as it is (the
-        source or the embedder failed, the parser crashed). That costs a listing, because what is unchanged is skipped;
-        without it an incremental source would not bring the document again and the catalog would lack for good what a
-        clean run would hold. A document that no parser reads is tried again when the source brings it or the parts change:
-        a clean run would fail on it too.
+        checkpoint with this parser and these settings, or of which a document was set aside that may succeed as it is and
+        is due. That costs a listing, because what is unchanged is skipped; without it an incremental source would not bring
+        the document again and the catalog would lack for good what a clean run would hold.
 
         Args:
             source: Name of the source in the catalog.
             connector: The source.
-            default_acl: Access list of documents that bring none.
-            progress: Told of every document.
+            options: How the run is made.
+            default_acl: Access list of documents that bring none, where `options` are not given.
+            effects: What the run changes; None is the catalog.
+            progress: Told of every document when it is done.
+            cost_nano_usd: What embedding has cost so far in this run. Nano-USD.
 
         Raises:
-            ConnectorError: The source cannot be read; what was committed stays.
-            EmbedderMismatchError: The catalog holds vectors of another embedder.
+            ConnectorError: The source cannot be read, or would lose too many documents, or too many failed; what was good
+                is committed.
+            EmbedderMismatchError: The catalog holds vectors of another embedder: `upgrade` comes first.
             EmbedderError: The embedder failed; what was committed stays.
             CostError: Embedding could pass a budget, or has no price; what was committed stays.
             CatalogError: The database failed.
         """
-        started = time.perf_counter()
-        self._catalog.bind_embedder(self._embedder.identity)
-        run_id = self._catalog.start_run(source)
-        batch = Batch(self._catalog, self._embedder, max_chunks=self._batch_chunks)
-        run = SourceRun(source, self._catalog, self._preparer, batch, default_acl)
+        self.catalog.bind_embedder(self.embedder.identity)
+        options = options or RunOptions(AccessRules(default_acl))
+        effects = effects or self.effects(source)
+        run = SourceRun(
+            source,
+            self.catalog,
+            self.preparer,
+            effects,
+            options=options,
+            policy=self.policy,
+            brake=self.limits.brake,
+            progress=progress,
+        )
+        record = _Record(self.catalog, source, self.embedder.identity, run, cost_nano_usd)
         try:
-            run.follow(connector, progress)
-        except BaseException:
+            run.follow(connector, self.bounds)
+            self._check_failures(source, record.counts)
+        except BaseException as error:
             with contextlib.suppress(CatalogError):  # the first error is the one to tell
-                self._catalog.finish_run(run_id, status="failed", counts=run.counts)
+                record.end("failed" if isinstance(error, Exception) else "interrupted", error)
             raise
-        status: Literal["completed", "completed_with_failures"]
-        status = "completed_with_failures" if run.counts["quarantined"] else "completed"
-        self._catalog.finish_run(run_id, status=status, counts=run.counts)
-        names = ("added", "changed", "unchanged", "deleted", "quarantined", "chunks", "embedded_texts", "embedded_tokens")
-        return IngestReport(
-            source=source,
-            **{name: run.counts[name] for name in names},
-            seconds=time.perf_counter() - started,
+        record.end("completed_with_failures" if record.counts["quarantined"] else "completed", None)
+        return IngestReport.of(
+            self.catalog.runs(1, source=source)[0],
+            hidden=self.catalog.hidden(source),
+            found_nothing=run.found_nothing,
+        )
+
+    def effects(self, source: str) -> CatalogEffects:
+        """What changes the catalog in the name of a source."""
+        return CatalogEffects(source, self.catalog, self._vectors)
+
+    def plan(self, source: str, connector: Connector, *, effects: Effects, options: RunOptions) -> SourceRun:
+        """Follow a source as `run` does, with effects that change nothing; nothing is recorded.
+
+        Raises:
+            ConnectorError: The source cannot be read.
+        """
+        run = SourceRun(
+            source,
+            self.catalog,
+            self.preparer,
+            effects,
+            options=options,
+            policy=self.policy,
+            brake=Brake(share=1.0, documents=sys.maxsize),  # what would stop a run is to be seen
+        )
+        run.follow(connector, self.bounds)
+        return run
+
+    def _check_failures(self, source: str, counts: Counter[str]) -> None:
+        failed, seen = counts["quarantined"], sum(counts[name] for name in SEEN)
+        if failed > self.limits.failed_documents and failed > self.limits.failed_share * seen:
+            raise TooManyFailuresError(
+                f"{source}: {failed:,} of {seen:,} documents failed; what was good is committed",
+                hint="llmapp quarantine list names them",
+            )
+
+
+@dataclass(slots=True)
+class _Record:
+    """The row of one run."""
+
+    catalog: Catalog
+    source: str
+    embedder: str
+    run: SourceRun
+    cost_nano_usd: Callable[[], int]
+    started: float = field(default_factory=time.perf_counter)
+    id: int = 0
+
+    def __post_init__(self) -> None:
+        self.id = self.catalog.start_run(self.source, embedder=self.embedder)
+
+    @property
+    def counts(self) -> Counter[str]:
+        return self.run.counts + self.run.landing.counts
+
+    def end(self, status: RunStatus, error: BaseException | None) -> None:
+        self.catalog.finish_run(
+            self.id,
             status=status,
-            kept_because_empty=run.kept_because_empty,
+            counts=self.counts,
+            seconds={
+                "read": self.run.read_s,
+                **self.run.landing.seconds,
+                "total": time.perf_counter() - self.started,
+            },
+            cost_nano_usd=self.cost_nano_usd(),
+            error=error.message if isinstance(error, LLMAppError) else type(error).__name__ if error else "",
         )

@@ -1,79 +1,84 @@
-"""Connectors by name, through the entry point group ``llmapp.connectors``; only the one named is imported.
-
-Connectors that come with llmapp use the same door as a third party's. Knows no connector itself.
-"""
+"""Connectors by name, with their settings. They come through one door, those of llmapp and of third parties alike."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
-from importlib import metadata
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core.core_schema import ErrorType
 
 from llmapp.connector import Connector
-from llmapp.errors import ConfigError, MissingDependencyError, UnknownPluginError, UnknownSettingError
+from llmapp.errors import ConfigError, LLMAppError, UnknownSettingError
+from llmapp.ingestion.plugins import find_plugin, nearest
 
 if TYPE_CHECKING:
-    from pydantic import JsonValue
+    from pydantic_core import ErrorDetails
 
-GROUP = "llmapp.connectors"
-"""The entry point group; a value names a class, e.g. ``llmapp_connectors.files:Files``."""
+_SAFE_WORDS = {*get_args(ErrorType)} - {"value_error", "assertion_error"}
+"""Kinds of problems whose message never repeats what was given; a validator's own words might."""
 
 
-def load_connector(name: str, settings: Mapping[str, JsonValue]) -> Connector:
+def load_connector(name: str, settings: Mapping[str, object]) -> Connector:
     """Make a connector.
 
     Args:
         name: Name of its entry point, e.g. ``files``.
-        settings: Its fields.
+        settings: Its fields; secrets are resolved.
 
     Raises:
         UnknownPluginError: No connector of that name is installed.
         MissingDependencyError: It needs a package that is not installed.
-        UnknownSettingError: It has no field of that name.
-        ConfigError: A field is missing or wrong.
+        UnknownSettingError: It, or one of its tables, has no field of that name.
+        ConfigError: It cannot be loaded, or a field is missing or wrong; or it says so itself.
     """
-    model = _load(name)
-    for key in settings:
-        if key not in model.model_fields:
-            raise UnknownSettingError(
-                f"connector {name} has no setting {key!r}", hint=_hint(key, list(model.model_fields), "its settings are")
-            )
+    model = find_plugin(name).load()
     try:
-        connector = model(**settings)
+        connector = model.model_validate(dict(settings), extra="forbid")
     except ValidationError as error:
-        raise ConfigError(f"connector {name}: {_first_problem(error)}", hint="correct the source in llmapp.toml") from None
+        raise _wrong(name, model, error) from None
+    except LLMAppError:
+        raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - code of its own; what it says may hold what was given
+        raise ConfigError(
+            f"connector {name} refuses its settings with {type(error).__name__}", hint="correct the source in llmapp.toml"
+        ) from None
     if not isinstance(connector, Connector):
         raise ConfigError(f"connector {name} has no method read", hint="see llmapp.connector for the contract")
     return connector
 
 
-def _load(name: str) -> type[BaseModel]:
-    known = metadata.entry_points(group=GROUP)
-    if name not in known.names:
-        raise UnknownPluginError(f"no connector {name!r} is installed", hint=_hint(name, sorted(known.names), "there are"))
-    try:
-        model = known[name].load()
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(error.name or name, extra=name) from error
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"connector {name} cannot be loaded: {error}", hint="install it again") from error
-    if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        raise ConfigError(f"connector {name} is not a pydantic model", hint="see llmapp.connector for the contract")
-    return model
+def _wrong(name: str, model: type[BaseModel], error: ValidationError) -> ConfigError:
+    """One line for one problem: first a name that is not known, because it may be the reason for what is missing."""
+    problems = error.errors(include_input=False, include_url=False, include_context=False)
+    for problem in problems:
+        if problem["type"] == "extra_forbidden":
+            *tables, key = problem["loc"]
+            known = list(_fields_at(model, tables))
+            return UnknownSettingError(
+                f"connector {name} has no setting {_dotted(problem)!r}", hint=nearest(str(key), known, "its settings are")
+            )
+    first = problems[0]
+    what = first["msg"] if first["type"] in _SAFE_WORDS else "is not valid"
+    return ConfigError(f"connector {name}: {_dotted(first) or 'settings'}: {what}", hint="correct the source in llmapp.toml")
 
 
-def _hint(word: str, known: list[str], introduction: str) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    listed = f"{introduction}: {', '.join(known) or 'none'}"
-    return f"did you mean {near[0]!r}? {listed}" if near else listed
+def _dotted(problem: ErrorDetails) -> str:
+    return ".".join(str(part) for part in problem["loc"])
 
 
-def _first_problem(error: ValidationError) -> str:
-    """Field and rule of the first problem. What was given is never repeated, and a validator's own words might do so."""
-    problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    field = ".".join(str(part) for part in problem["loc"]) or "settings"
-    says_own_words = problem["type"] in ("value_error", "assertion_error")
-    return f"{field}: {'is not valid' if says_own_words else problem['msg']}"
+def _fields_at(model: type[BaseModel], tables: Sequence[int | str]) -> Iterator[str]:
+    """Names that the table at this place takes. Numbers of list items and keys of mappings are no fields."""
+    models = [model]
+    for part in tables:
+        inner = [field.annotation for table in models if (field := table.model_fields.get(str(part)))]
+        models = [kind for annotation in inner for kind in _models_in(annotation)] or models
+    for table in models:
+        yield from (field.alias or name for name, field in table.model_fields.items())
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)

@@ -27,6 +27,8 @@ _LONGEST_WORD_CHARS = 100
 class WordPieceTokenizer:
     """BERT's uncased word pieces. Implements `llmapp.protocols.Tokenizer`; safe to use from several threads."""
 
+    identity = f"bert-base-uncased@{_VOCABULARY_SHA256[:8]}"
+    """Name and revision of the vocabulary."""
     special_tokens = 2
     """``[CLS]`` before and ``[SEP]`` after every input."""
 

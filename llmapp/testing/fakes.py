@@ -31,6 +31,7 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 class WordTokenizer:
     """One token a word or sign, with two special tokens around every input."""
 
+    identity = "words"
     special_tokens = 2
 
     def offsets(self, text: str) -> list[tuple[int, int]]:

@@ -146,9 +146,9 @@ def test_another_embedder_is_refused_once_there_are_vectors(catalog, put, record
         catalog.bind_embedder("three")
 
 
-def test_quarantine_counts_attempts_and_ends_when_the_document_comes_in(catalog, put, record):
-    for reason in ("first", "second"):
-        catalog.quarantine(QuarantineRecord("s", "a", "u/a", "parse", "parse_failed", reason))
+def test_quarantine_keeps_the_last_reason_and_ends_when_the_document_comes_in(catalog, put, record):
+    for attempts, reason in enumerate(("first", "second"), start=1):
+        catalog.quarantine(QuarantineRecord("s", "a", "u/a", "parse", "parse_failed", reason, attempts=attempts))
     (entry,) = catalog.quarantined()
     assert (entry.attempts, entry.reason) == (2, "second")
     put(record("a", "text"))

@@ -8,6 +8,8 @@ from llmapp.ingestion.chunking import StructureChunker
 from llmapp.ingestion.embedding_text import chunk_tokens
 from llmapp.ingestion.ingestor import Ingestor
 from llmapp.ingestion.parsing import ProcessParser
+from llmapp.ingestion.pipeline import Bounds
+from llmapp.ingestion.retrying import RetryPolicy
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,7 @@ def chunker(embedder):
 
 @pytest.fixture
 def ingestor(catalog, parser, chunker, embedder):
-    return Ingestor(catalog, parser, chunker, embedder, batch_chunks=8)
+    return Ingestor(catalog, parser, chunker, embedder, bounds=Bounds(batch_chunks=8), policy=RetryPolicy(first_s=0))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from llmapp.types import ParsedDocument
 class LetterTokenizer:
     """Three letters a token, counted from the start of the text: a part has other tokens than the whole."""
 
+    identity = "letters"
     special_tokens = 2
 
     def offsets(self, text):
@@ -48,7 +49,7 @@ def texts(text, max_tokens=20, **options):
 
 
 def assert_exact(text, max_tokens, tokenizer, page_starts=()):
-    spans = StructureChunker(tokenizer, max_tokens).chunk(ParsedDocument(text, page_starts=page_starts))
+    spans = list(StructureChunker(tokenizer, max_tokens).chunk(ParsedDocument(text, page_starts=page_starts)))
     position = 0
     for span in spans:
         chunk = text[span.start_char : span.end_char]

@@ -7,13 +7,16 @@ name is taken by its content, so a page saved as ``report.pdf`` is read as the H
 from __future__ import annotations
 
 import re
+import struct
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Literal
 
 from llmapp.errors import UnsupportedMediaTypeError
 
-Way = Literal["text", "html", "rows", "pages", "markdown"]
-"""How a format becomes text: verbatim; HTML; one block a row; one text a page; rendered as Markdown."""
+Way = Literal["text", "html", "rows", "pages", "markdown", "slides", "subtitles", "archive"]
+"""How a format becomes text: verbatim; HTML; one block a row; one text a page; rendered as Markdown; OpenDocument slides as
+Markdown; what is said; the texts of its files under their paths."""
 
 _OOXML = "application/vnd.openxmlformats-officedocument"
 _DOCX, _PPTX, _XLSX = (
@@ -21,7 +24,8 @@ _DOCX, _PPTX, _XLSX = (
     f"{_OOXML}.presentationml.presentation",
     f"{_OOXML}.spreadsheetml.sheet",
 )
-_ODT, _ODS = "application/vnd.oasis.opendocument.text", "application/vnd.oasis.opendocument.spreadsheet"
+_OPEN_DOCUMENT = "application/vnd.oasis.opendocument"
+_ODT, _ODS, _ODP = f"{_OPEN_DOCUMENT}.text", f"{_OPEN_DOCUMENT}.spreadsheet", f"{_OPEN_DOCUMENT}.presentation"
 _EPUB, _RTF, _EMAIL, _NOTEBOOK = "application/epub+zip", "application/rtf", "message/rfc822", "application/x-ipynb+json"
 _DOC, _PPT, _XLS, _MSG = (
     "application/msword",
@@ -29,6 +33,9 @@ _DOC, _PPT, _XLS, _MSG = (
     "application/vnd.ms-excel",
     "application/vnd.ms-outlook",
 )
+_VTT, _SRT = "text/vtt", "application/x-subrip"
+_ZIP, _TAR, _GZIP = "application/zip", "application/x-tar", "application/gzip"
+_BZIP2, _XZ = "application/x-bzip2", "application/x-xz"
 ENCRYPTED_OFFICE = "application/x-encrypted-office"
 """An office document behind a password: an OLE container that holds nothing but the encrypted package."""
 
@@ -40,11 +47,19 @@ WAYS: dict[str, Way] = {
     "text/tab-separated-values": "rows",
     "application/pdf": "pages",
     **dict.fromkeys((_DOCX, _PPTX, _XLSX, _ODT, _ODS, _EPUB, _RTF, _EMAIL, _NOTEBOOK, _DOC, _PPT, _XLS, _MSG), "markdown"),
+    _ODP: "slides",
+    **dict.fromkeys((_VTT, _SRT), "subtitles"),
+    **dict.fromkeys((_ZIP, _TAR, _GZIP, _BZIP2, _XZ), "archive"),
 }
 """Every media type that is read; `sniff` returns ``text/plain`` for all text that has no entry of its own."""
 
 SPREADSHEETS = frozenset({_XLSX, _XLS, _ODS, "text/csv", "text/tab-separated-values"})
 """Types whose first heading names a sheet and not the document."""
+
+ZIPPED_OFFICE = frozenset({_DOCX, _PPTX, _XLSX, _ODT, _ODS, _ODP, _EPUB})
+"""Office formats that are zip archives."""
+OLD_OFFICE = frozenset({_DOC, _PPT, _XLS})
+"""Office formats that may be encrypted without showing it outside."""
 
 _BY_SUFFIX = {
     ".md": "text/markdown", ".markdown": "text/markdown",
@@ -52,24 +67,18 @@ _BY_SUFFIX = {
     ".csv": "text/csv", ".tsv": "text/tab-separated-values",
     ".pdf": "application/pdf", ".rtf": _RTF, ".epub": _EPUB, ".ipynb": _NOTEBOOK,
     ".docx": _DOCX, ".pptx": _PPTX, ".xlsx": _XLSX, ".docm": _DOCX, ".pptm": _PPTX, ".xlsm": _XLSX,
-    ".doc": _DOC, ".ppt": _PPT, ".xls": _XLS, ".msg": _MSG, ".odt": _ODT, ".ods": _ODS,
+    ".doc": _DOC, ".ppt": _PPT, ".xls": _XLS, ".msg": _MSG, ".odt": _ODT, ".ods": _ODS, ".odp": _ODP,
     ".eml": _EMAIL, ".mht": _EMAIL, ".mhtml": _EMAIL,
+    ".vtt": _VTT, ".srt": _SRT, ".zip": _ZIP, ".tar": _TAR,
 }  # fmt: skip
-_TEXT_SUFFIXES = frozenset(
-    {".txt", ".text", ".log", ".rst", ".json", ".xml", ".yaml", ".yml", ".toml", ".vtt", ".srt", ".mbox"}
-)
+_TEXT_SUFFIXES = frozenset({".txt", ".text", ".log", ".rst", ".json", ".xml", ".yaml", ".yml", ".toml", ".mbox"})
 _TEXTUAL = frozenset(
-    {"text/plain", "text/markdown", "text/html", "text/csv", "text/tab-separated-values", _EMAIL, _NOTEBOOK}
+    {"text/plain", "text/markdown", "text/html", "text/csv", "text/tab-separated-values", _EMAIL, _NOTEBOOK, _VTT, _SRT}
 )
 
-_ZIP_MEMBERS = {
-    b"word/document": _DOCX,
-    b"ppt/presentation": _PPTX,
-    b"xl/workbook": _XLSX,
-    b"mimetypeapplication/epub+zip": _EPUB,
-    b"mimetypeapplication/vnd.oasis.opendocument.text": _ODT,
-    b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet": _ODS,
-}
+_ZIP_MEMBERS = {b"word/document": _DOCX, b"ppt/presentation": _PPTX, b"xl/workbook": _XLSX}
+_DECLARED = re.compile(rb"mimetype(application/[\w.+-]{1,80}?)(?:PK|\s)")
+"""A zip of the kinds that say what they are says it in its first entry."""
 _OLE_ENTRIES = {
     "EncryptedPackage": ENCRYPTED_OFFICE,
     "WordDocument": _DOC,
@@ -82,11 +91,14 @@ _SIGNATURES = {
     b"\x89PNG\r\n\x1a\n": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
     b"GIF8": "image/gif",
-    b"\x1f\x8b": "application/gzip",
+    b"\x1f\x8b": _GZIP,
+    b"BZh": _BZIP2,
+    b"\xfd7zXZ\0": _XZ,
     b"7z\xbc\xaf\x27\x1c": "application/x-7z-compressed",
     b"\x7fELF": "application/x-executable",
     b"SQLite format 3\0": "application/vnd.sqlite3",
 }
+_WITHOUT_HEADINGS = frozenset({"text/plain", "text/csv", "text/tab-separated-values", "application/pdf", _VTT, _SRT})
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _HTML = re.compile(
     rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*+<(?:!doctype\s+html|html|head|body)[\s>]", re.IGNORECASE | re.DOTALL
@@ -94,9 +106,15 @@ _HTML = re.compile(
 _HEAD_BYTES = 4096
 
 
+_CENTRAL_ENTRY = struct.Struct("<4s24xHHH12x")
+_END_OF_ZIP = b"PK\5\6"
+_MAX_ZIP_ENTRIES = 10_000
+_TAR_MARK = slice(257, 262)
+
+
 def has_headings(media_type: str | None) -> bool:
     """Whether the text of such a document may hold Markdown headings; None is text from a source, which may."""
-    return media_type not in {"text/plain", "text/csv", "text/tab-separated-values", "application/pdf"}
+    return media_type not in _WITHOUT_HEADINGS
 
 
 def sniff(content: bytes, *, name: str, declared: str | None = None) -> str:
@@ -133,14 +151,45 @@ def _claimed(name: str, declared: str | None) -> str | None:
 
 
 def _by_signature(content: bytes, claimed: str | None) -> str | None:
+    if content.startswith((b"PK\x03\x04", _END_OF_ZIP)):  # before PDF, which may be packed inside
+        return _by_zip(content, claimed)
+    if content[_TAR_MARK] == b"ustar":
+        return _TAR
     if b"%PDF-" in content[:1024]:
         return "application/pdf"
-    if content.startswith(b"PK\x03\x04"):
-        return _first(content, _ZIP_MEMBERS) or (None if claimed in _TEXTUAL else claimed) or "application/zip"
     if content.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         entries = {entry.encode("utf-16-le"): media_type for entry, media_type in _OLE_ENTRIES.items()}
         return _first(content, entries) or (None if claimed in _TEXTUAL else claimed) or "application/x-ole-storage"
     return next((media_type for magic, media_type in _SIGNATURES.items() if content.startswith(magic)), None)
+
+
+def _by_zip(content: bytes, claimed: str | None) -> str:
+    if declared := _DECLARED.search(content[:256]):
+        return declared[1].decode("ascii")
+    names = list(_zip_names(content))
+    office = next((kind for name in names for mark, kind in _ZIP_MEMBERS.items() if name.startswith(mark)), None)
+    if office or claimed in ZIPPED_OFFICE:
+        return office or claimed or _ZIP
+    return _OOXML if b"[Content_Types].xml" in names else _ZIP  # of its parts, nobody wrote one to be read
+
+
+def _zip_names(content: bytes) -> Iterator[bytes]:
+    """The names in the directory at the end of a zip; none when that is cut off.
+
+    The directory alone is believed: further up, the names may be those of a document that is packed inside.
+    """
+    end = content.rfind(_END_OF_ZIP, -(1 << 16) - 22)
+    if end < 0 or len(content) < end + 22:
+        return
+    position = int.from_bytes(content[end + 16 : end + 20], "little")
+    for _ in range(_MAX_ZIP_ENTRIES):
+        head = content[position : position + _CENTRAL_ENTRY.size]
+        if len(head) < _CENTRAL_ENTRY.size or not head.startswith(b"PK\1\2"):
+            return
+        _, name_bytes, extra_bytes, comment_bytes = _CENTRAL_ENTRY.unpack(head)
+        position += _CENTRAL_ENTRY.size
+        yield content[position : position + name_bytes]
+        position += name_bytes + extra_bytes + comment_bytes
 
 
 def _first(content: bytes, marks: dict[bytes, str]) -> str | None:
@@ -156,4 +205,6 @@ def _by_text(content: bytes, claimed: str | None) -> str | None:
         return None
     if _HTML.match(head) and claimed != _EMAIL:
         return "text/html"
+    if head.removeprefix(_BYTE_ORDER_MARKS[0]).startswith(b"WEBVTT"):
+        return _VTT
     return claimed if claimed in _TEXTUAL else "text/plain"

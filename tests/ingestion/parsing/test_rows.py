@@ -1,8 +1,13 @@
+import functools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmapp.ingestion.rows import records
+from llmapp.errors import LimitExceededError
+from llmapp.ingestion.parsing import rows as module
+
+records = functools.partial(module.records, max_chars=1_000_000)
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
@@ -32,3 +37,19 @@ def test_a_single_line_stays_as_it_is():
 def test_any_text_is_read_or_refused(rows):
     text = "\n".join(",".join(row) for row in rows)
     assert "\0" not in records(text)
+
+
+def test_a_long_name_in_many_rows_meets_the_limit_early():
+    bomb = "n" * 900_000 + ",b\n" + "1,2\n" * 500_000
+    with pytest.raises(LimitExceededError, match="more than 1,000,000 characters") as caught:
+        records(bomb)
+    assert "ingestion.max_chars" in caught.value.hint
+
+
+def test_old_line_ends_part_rows_too():
+    assert records("a,b\r1,2\r3,4") == "Row 1:\n  a: 1\n  b: 2\n\nRow 2:\n  a: 3\n  b: 4"
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "a" * 100_000, '"' * 100_000, "\r" * 100_000])
+def test_odd_tables_end(text):
+    assert len(records(text)) <= len(text)

@@ -4,7 +4,7 @@ import zipfile
 import pytest
 
 from llmapp.errors import UnsupportedMediaTypeError
-from llmapp.ingestion.media_types import ENCRYPTED_OFFICE, WAYS, sniff
+from llmapp.ingestion.parsing.media_types import ENCRYPTED_OFFICE, WAYS, sniff
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -19,9 +19,36 @@ def archive(*names):
     return file.getvalue()
 
 
+def opendocument(kind):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as opened:
+        opened.writestr("mimetype", f"application/vnd.oasis.opendocument.{kind}")
+        opened.writestr("content.xml", "x")
+    return file.getvalue()
+
+
+def containing(name, content):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as opened:
+        opened.writestr(name, content)
+    return file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("content", "name", "expected"),
     [
+        (archive("a.txt"), "a.zip", "application/zip"),
+        (archive("a.txt"), "a.txt", "application/zip"),
+        (containing("in.docx", archive("word/document.xml")), "a.zip", "application/zip"),
+        (containing("in.pdf", b"%PDF-1.7"), "a.zip", "application/zip"),
+        (b"a.pdf" + bytes(252) + b"ustar\x0000" + bytes(248) + b"%PDF-1.7", "a.tar", "application/x-tar"),
+        (b"\x1f\x8b\x08", "a.gz", "application/gzip"),
+        (b"BZh9", "a.bz2", "application/x-bzip2"),
+        (b"\xfd7zXZ\0", "a.xz", "application/x-xz"),
+        (opendocument("presentation"), "a", "application/vnd.oasis.opendocument.presentation"),
+        (opendocument("text"), "a.docx", "application/vnd.oasis.opendocument.text"),
+        (b"\xef\xbb\xbfWEBVTT\n", "a", "text/vtt"),
+        (b"1\n00:00:01,000 --> 00:00:02,000\nx", "a.srt", "application/x-subrip"),
         (b"%PDF-1.7\n", "a.pdf", "application/pdf"),
         (b"\n\njunk %PDF-1.7\n", "a", "application/pdf"),
         (archive("[Content_Types].xml", "word/document.xml"), "a.docx", DOCX),
@@ -59,9 +86,8 @@ def test_what_the_source_declares_comes_before_the_name():
     [
         (b"\x89PNG\r\n\x1a\n", "a.png"),
         (b"\x89PNG\r\n\x1a\n", "a.txt"),
-        (archive("a.txt"), "a.zip"),
-        (archive("a.txt"), "a.txt"),
-        (b"\x1f\x8b\x08", "a.gz"),
+        (archive("[Content_Types].xml", "visio/document.xml"), "a.vsdx"),
+        (opendocument("graphics"), "a.odg"),
         (b"\0\1\2\3", "a.bin"),
         (OLE, "a"),
     ],
@@ -87,4 +113,4 @@ def test_many_comments_before_the_content_take_no_time(content, expected):
 
 
 def test_every_way_is_one_that_the_worker_knows():
-    assert set(WAYS.values()) == {"text", "html", "rows", "pages", "markdown"}
+    assert set(WAYS.values()) == {"text", "html", "rows", "pages", "markdown", "slides", "subtitles", "archive"}

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from llmapp.errors import IngestionError, ParseError, ParserCrashedError, UnsupportedMediaTypeError
-from llmapp.ingestion.parse_worker import _FRONT_MATTER, Limits
+from llmapp.errors import IngestionError, LimitExceededError, ParseError, ParserCrashedError, UnsupportedMediaTypeError
 from llmapp.ingestion.parsing import ProcessParser
+from llmapp.ingestion.parsing.limits import Limits
+from llmapp.ingestion.parsing.rendering import _FRONT_MATTER
 
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 HTML = b"<html><head><title>Tea &amp; cake</title><meta name='author' content='x'></head><body><h1>Menu</h1><p>Scones.</p></body></html>"
@@ -136,43 +137,44 @@ def test_what_no_parser_reads_starts_no_process(own_parser):
 
 
 def test_too_much_text_is_refused(own_parser):
-    with pytest.raises(ParseError, match="11 characters of text, the limit is 10"):
-        own_parser(output_chars=10).parse(b"hello world", media_type="text/plain", name="a.txt")
+    with pytest.raises(LimitExceededError, match="12 characters of text, the limit is 10") as caught:
+        own_parser(max_chars=10).parse(b"<p>hello world", media_type="text/html", name="a.html")
+    assert "ingestion.max_chars" in caught.value.hint
 
 
 def test_a_killed_worker_costs_one_document(own_parser):
     parser = own_parser()
-    parser.parse(b"warm", media_type="text/plain", name="a.txt")
+    parser.parse(b"<p>warm", media_type="text/html", name="a.html")
     pid = worker_pid(parser)
     os.kill(pid, signal.SIGSTOP)  # it hangs on the next document
     killer = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))
     killer.start()
     with pytest.raises(ParserCrashedError, match="signal 9"):
-        parser.parse(b"lost", media_type="text/plain", name="a.txt")
+        parser.parse(b"<p>lost", media_type="text/html", name="a.html")
     killer.join()
-    assert parser.parse(b"next", media_type="text/plain", name="a.txt").text == "next"
+    assert parser.parse(b"<p>next", media_type="text/html", name="a.html").text.strip() == "next"
     assert worker_pid(parser) != pid
 
 
 def test_a_worker_that_died_while_idle_costs_nothing(own_parser):
     parser = own_parser()
-    parser.parse(b"warm", media_type="text/plain", name="a.txt")
+    parser.parse(b"<p>warm", media_type="text/html", name="a.html")
     worker = parser._idle.get_nowait()
     parser._idle.put(worker)
     worker._process.kill()
     worker._process.wait()
-    assert parser.parse(b"next", media_type="text/plain", name="a.txt").text == "next"
+    assert parser.parse(b"<p>next", media_type="text/html", name="a.html").text.strip() == "next"
 
 
 def test_a_hanging_document_is_given_up(own_parser):
     parser = own_parser(seconds=1.0)
-    parser.parse(b"warm", media_type="text/plain", name="a.txt")
+    parser.parse(b"<p>warm", media_type="text/html", name="a.html")
     os.kill(worker_pid(parser), signal.SIGSTOP)
     started = time.perf_counter()
     with pytest.raises(ParserCrashedError, match="longer than 1 s"):
-        parser.parse(b"x" * 5_000_000, media_type="text/plain", name="a.txt")
+        parser.parse(b"x" * 5_000_000, media_type="text/csv", name="a.csv")
     assert time.perf_counter() - started < 5
-    assert parser.parse(b"next", media_type="text/plain", name="a.txt").text == "next"
+    assert parser.parse(b"<p>next", media_type="text/html", name="a.html").text.strip() == "next"
 
 
 def test_a_document_that_takes_too_much_memory_fails_alone(own_parser):
@@ -181,14 +183,14 @@ def test_a_document_that_takes_too_much_memory_fails_alone(own_parser):
     assert len(bomb) < 2_000_000
     with pytest.raises(IngestionError):
         parser.parse(bomb, media_type=DOCX, name="bomb.docx")
-    assert parser.parse(b"next", media_type="text/plain", name="a.txt").text == "next"
+    assert parser.parse(b"<p>next", media_type="text/html", name="a.html").text.strip() == "next"
 
 
 def test_several_threads_share_the_pool(parser):
     results = {}
 
     def work(number):
-        results[number] = parser.parse(f"text {number}".encode(), media_type="text/plain", name="a.txt").text
+        results[number] = parser.parse(f"<p>text {number}".encode(), media_type="text/html", name="a.html").text.strip()
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(20)]
     for thread in threads:
@@ -202,7 +204,7 @@ def test_several_threads_share_the_pool(parser):
 def test_a_worker_sees_neither_keys_nor_the_terminal(own_parser, monkeypatch):
     monkeypatch.setenv("SOME_API_KEY", "s3cret")
     parser = own_parser()
-    parser.parse(b"warm", media_type="text/plain", name="a.txt")
+    parser.parse(b"<p>warm", media_type="text/html", name="a.html")
     process = Path("/proc", str(worker_pid(parser)))
     if not process.is_dir():
         pytest.skip("this system has no /proc")
@@ -213,7 +215,7 @@ def test_a_worker_sees_neither_keys_nor_the_terminal(own_parser, monkeypatch):
 def test_workers_end_with_their_parent():
     script = (
         "import os, signal; from llmapp.ingestion.parsing import ProcessParser\n"
-        "parser = ProcessParser(); parser.parse(b'x', media_type='text/plain', name='a')\n"
+        "parser = ProcessParser(); parser.parse(b'<p>x', media_type='text/html', name='a')\n"
         "worker = parser._idle.get_nowait(); print(worker._process.pid, worker._folder.name, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )

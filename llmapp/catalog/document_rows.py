@@ -1,0 +1,233 @@
+"""The rows of one document, written and removed within a transaction of the caller.
+
+Knows the tables and keeps three things right: a chunk that was there before is no news for the vector index, a vector
+that no chunk uses any more goes, and a document is replaced as a whole. Notes of one transaction stand in temporary tables.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from llmapp.catalog.records import DocumentRecord, StagedChunks
+from llmapp.types import Chunk
+
+if TYPE_CHECKING:
+    from llmapp.protocols import FloatArray
+
+STAGED = """
+    SELECT d.id AS document, s.chunk_id, s.embedding, s.title, s.heading, s.text, s.start_char, s.end_char, s.page
+    FROM staged_documents whole
+    JOIN staged_chunks s ON s.source = whole.source AND s.document_id = whole.document_id AND s.version = whole.version
+    JOIN documents d ON d.source = s.source AND d.document_id = s.document_id
+    WHERE d.id IN (SELECT document FROM temp.touched)
+    ORDER BY s.source, s.document_id, s.start_char
+"""
+"""The staged chunks of the documents at hand."""
+
+
+def begin(connection: sqlite3.Connection) -> None:
+    """Start the notes of a transaction."""
+    connection.execute("CREATE TEMP TABLE IF NOT EXISTS touched (document INTEGER PRIMARY KEY)")
+    connection.execute("CREATE TEMP TABLE IF NOT EXISTS former (chunk_id TEXT PRIMARY KEY)")
+    connection.execute("CREATE TEMP TABLE IF NOT EXISTS freed (embedding INTEGER PRIMARY KEY)")
+    connection.execute("DELETE FROM temp.freed")
+
+
+def put_embeddings(connection: sqlite3.Connection, vectors: Mapping[str, FloatArray]) -> None:
+    """Store vectors by key, each of shape (dim,); one that is there already stays."""
+    connection.executemany(
+        "INSERT OR IGNORE INTO embeddings (key, vector) VALUES (:key, :vector)",
+        [{"key": key, "vector": vector.astype("<f4").tobytes()} for key, vector in vectors.items()],
+    )
+
+
+def put(connection: sqlite3.Connection, record: DocumentRecord) -> None:
+    """Write a document in the place of an earlier one; its vectors must be stored."""
+    _take_out(connection, find(connection, record.source, record.document_id))
+    document = _insert_document(connection, record)
+    connection.executemany(
+        "INSERT INTO grants (document, name) VALUES (:document, :name)",
+        [{"document": document, "name": name} for name in sorted(set(record.acl))],
+    )
+    touch(connection, [document])
+    if record.is_staged:
+        insert_staged(connection)
+        forget_staged(connection, record.source, record.document_id)
+    else:
+        _insert_chunks(connection, document, record)
+    tell_index(connection)
+    connection.execute(
+        "DELETE FROM quarantine WHERE source = :source AND document_id = :id",
+        {"source": record.source, "id": record.document_id},
+    )
+
+
+def remove(connection: sqlite3.Connection, source: str, document_id: str) -> bool:
+    """Remove a document with its chunks; whether there was one."""
+    forget_staged(connection, source, document_id)
+    document = find(connection, source, document_id)
+    _take_out(connection, document)
+    touch(connection, [])
+    tell_index(connection)
+    return document is not None
+
+
+def find(connection: sqlite3.Connection, source: str, document_id: str) -> int | None:
+    """Row number of a document; None when it is not there."""
+    row = connection.execute(
+        "SELECT id FROM documents WHERE source = :source AND document_id = :id", {"source": source, "id": document_id}
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def touch(connection: sqlite3.Connection, documents: Iterable[int]) -> None:
+    """Name the documents at hand."""
+    connection.execute("DELETE FROM temp.touched")
+    connection.executemany("INSERT INTO temp.touched VALUES (:id)", [{"id": document} for document in documents])
+
+
+def take_chunks(connection: sqlite3.Connection) -> None:
+    """Remove the chunks of the documents at hand, and note which there were and which vectors they used."""
+    connection.execute("DELETE FROM temp.former")
+    connection.execute(
+        "INSERT INTO temp.former SELECT chunk_id FROM chunks WHERE document IN (SELECT document FROM temp.touched)"
+    )
+    connection.execute(
+        "INSERT OR IGNORE INTO temp.freed SELECT embedding FROM chunks WHERE document IN (SELECT document FROM temp.touched)"
+    )
+    connection.execute("DELETE FROM chunks WHERE document IN (SELECT document FROM temp.touched)")
+
+
+def insert_staged(connection: sqlite3.Connection) -> None:
+    """Make the staged chunks of the documents at hand their chunks."""
+    connection.execute(
+        f"INSERT INTO chunks (document, chunk_id, embedding, title, heading, text, start_char, end_char, page) {STAGED}"
+    )
+
+
+def tell_index(connection: sqlite3.Connection) -> None:
+    """Leave work for the vector index: a chunk that was there before has the same id and the same vector, so it is none."""
+    connection.execute(
+        """
+        INSERT OR REPLACE INTO pending (chunk_id, action) SELECT chunk_id, 'delete' FROM temp.former
+        WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.chunk_id = former.chunk_id) ORDER BY chunk_id
+        """
+    )
+    connection.execute(
+        """
+        INSERT OR REPLACE INTO pending (chunk_id, action)
+        SELECT chunk_id, 'upsert' FROM chunks WHERE document IN (SELECT document FROM temp.touched)
+        AND NOT EXISTS (SELECT 1 FROM temp.former WHERE former.chunk_id = chunks.chunk_id) ORDER BY id
+        """
+    )
+
+
+def put_staged(connection: sqlite3.Connection, part: StagedChunks) -> None:
+    """Stage some chunks of a document; their vectors must be stored."""
+    name = {"source": part.source, "id": part.document_id, "version": part.version}
+    connection.executemany(
+        """
+        INSERT OR IGNORE INTO staged_chunks (source, document_id, version, start_char, end_char, chunk_id, embedding, title,
+                                             heading, text, page)
+        VALUES (:source, :id, :version, :start, :end, :chunk_id, (SELECT id FROM embeddings WHERE key = :key), :title, :heading,
+                :text, :page)
+        """,
+        [{**name, **_values(chunk, key)} for chunk, key in zip(part.chunks, part.keys, strict=True)],
+    )
+    if part.is_complete:
+        others = "FROM staged_chunks WHERE source = :source AND document_id = :id AND version <> :version"
+        connection.execute(f"INSERT OR IGNORE INTO temp.freed SELECT embedding {others}", name)
+        connection.execute(f"DELETE {others}", name)
+        connection.execute("INSERT OR REPLACE INTO staged_documents VALUES (:source, :id, :version)", name)
+
+
+def forget_staged(connection: sqlite3.Connection, source: str, document_id: str) -> None:
+    """Drop what is staged for a document."""
+    name = {"source": source, "id": document_id}
+    where = "WHERE source = :source AND document_id = :id"
+    connection.execute(f"INSERT OR IGNORE INTO temp.freed SELECT embedding FROM staged_chunks {where}", name)  # noqa: S608 - a constant
+    connection.execute(f"DELETE FROM staged_chunks {where}", name)  # noqa: S608
+    connection.execute(f"DELETE FROM staged_documents {where}", name)  # noqa: S608
+
+
+def drop_unused_embeddings(connection: sqlite3.Connection) -> None:
+    """Drop vectors that were let go and that nothing uses. At the end: a later document may need what an earlier one left."""
+    connection.execute(
+        """
+        DELETE FROM embeddings WHERE id IN (SELECT embedding FROM temp.freed)
+        AND NOT EXISTS (SELECT 1 FROM chunks WHERE chunks.embedding = embeddings.id)
+        AND NOT EXISTS (SELECT 1 FROM staged_chunks WHERE staged_chunks.embedding = embeddings.id)
+        """
+    )
+
+
+def advance(connection: sqlite3.Connection) -> None:
+    """Begin a new generation, so that whoever keeps what it has read reads again."""
+    connection.execute(
+        "INSERT INTO meta VALUES ('generation', '1') ON CONFLICT (key) DO UPDATE SET value = CAST(value + 1 AS TEXT)"
+    )
+
+
+def _take_out(connection: sqlite3.Connection, document: int | None) -> None:
+    touch(connection, () if document is None else (document,))
+    take_chunks(connection)
+    connection.execute("DELETE FROM documents WHERE id IN (SELECT document FROM temp.touched)")
+
+
+def _insert_document(connection: sqlite3.Connection, record: DocumentRecord) -> int:
+    document = connection.execute(
+        """
+        INSERT INTO documents (source, document_id, uri, title, text, page_starts, media_type, metadata, revision,
+                               content_hash, parser, committed_at, own_acl, chunker)
+        VALUES (:source, :document_id, :uri, :title, :text, :page_starts, :media_type, :metadata, :revision,
+                :content_hash, :parser, :committed_at, :own_acl, :chunker)
+        """,
+        {
+            "source": record.source,
+            "document_id": record.document_id,
+            "uri": record.uri,
+            "title": record.title,
+            "text": record.text,
+            "page_starts": json.dumps(record.page_starts),
+            "media_type": record.media_type,
+            "metadata": json.dumps(dict(record.metadata)),
+            "revision": record.revision,
+            "content_hash": record.content_hash,
+            "parser": record.parser,
+            "committed_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "own_acl": int(record.own_acl),
+            "chunker": record.chunker,
+        },
+    ).lastrowid
+    assert document is not None  # noqa: S101 - an INSERT has a row number
+    return document
+
+
+def _insert_chunks(connection: sqlite3.Connection, document: int, record: DocumentRecord) -> None:
+    connection.executemany(
+        """
+        INSERT INTO chunks (chunk_id, document, embedding, title, heading, text, start_char, end_char, page)
+        VALUES (:chunk_id, :document, (SELECT id FROM embeddings WHERE key = :key), :title, :heading, :text, :start, :end, :page)
+        """,
+        [
+            {**_values(chunk, key), "document": document}
+            for chunk, key in zip(record.chunks, record.embedding_keys, strict=True)
+        ],
+    )
+
+
+def _values(chunk: Chunk, key: str) -> dict[str, object]:
+    return {
+        "chunk_id": chunk.id,
+        "key": key,
+        "title": chunk.title,
+        "heading": chunk.heading,
+        "text": chunk.text,
+        "start": chunk.start_char,
+        "end": chunk.end_char,
+        "page": chunk.page,
+    }

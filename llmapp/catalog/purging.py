@@ -1,0 +1,131 @@
+"""Documents that must leave no trace: removed from every table, their bytes overwritten, and kept from coming back.
+
+An ordinary delete leaves the words in freed pages, in the log and in old segments of the full text. A purge writes the
+database file anew, and the proof looks for the words themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from llmapp.catalog import document_rows as rows
+from llmapp.catalog.database import Database
+from llmapp.catalog.records import Traces
+
+_SAMPLE_CHARS = 40
+"""Long enough that no other text holds it by chance, short enough to lie within one page of the file."""
+
+
+class Purging:
+    """The part of the catalog that forgets."""
+
+    def __init__(self, database: Database) -> None:
+        """Use the catalog's database."""
+        self._db = database
+
+    def named(self, name: str) -> list[tuple[str, str]]:
+        """Source and id of the documents that a person may mean: by ``source:id``, by id or by uri; also those set aside."""
+        found = self._db.read(
+            """
+            SELECT source, document_id FROM documents
+            WHERE :name IN (source || ':' || document_id, document_id, uri)
+            UNION SELECT source, document_id FROM quarantine
+            WHERE :name IN (source || ':' || document_id, document_id, uri) ORDER BY 1, 2
+            """,
+            {"name": name},
+        )
+        return [(row[0], row[1]) for row in found]
+
+    def purge(self, source: str, document_id: str) -> None:
+        """Remove a document from all tables and keep it from being taken in again; then write the file anew.
+
+        Raises:
+            CatalogError: The database failed, or another process is reading it.
+        """
+        with self._db.transaction() as connection:
+            rows.begin(connection)
+            rows.remove(connection, source, document_id)
+            rows.drop_unused_embeddings(connection)
+            connection.execute(
+                "DELETE FROM quarantine WHERE source = :source AND document_id = :id", {"source": source, "id": document_id}
+            )
+            connection.execute(
+                "INSERT OR REPLACE INTO purged VALUES (:name, :now)",
+                {"name": _hashed(source, document_id), "now": datetime.now(UTC).isoformat(timespec="seconds")},
+            )
+            connection.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('optimize')")
+            rows.advance(connection)
+        self._db.compact()
+
+    def is_purged(self, source: str, document_id: str) -> bool:
+        """Whether a document was purged, and so is not to be taken in again."""
+        return bool(self._db.read("SELECT 1 FROM purged WHERE name = :name", {"name": _hashed(source, document_id)}))
+
+    def any_purged(self) -> bool:
+        """Whether any document was purged."""
+        return bool(self._db.read("SELECT 1 FROM purged LIMIT 1"))
+
+    def lift_purge(self, source: str, document_id: str) -> bool:
+        """Let a document be taken in again; whether it was purged."""
+        with self._db.transaction() as connection:
+            name = {"name": _hashed(source, document_id)}
+            return connection.execute("DELETE FROM purged WHERE name = :name", name).rowcount > 0
+
+    def traces_of(self, source: str, document_id: str) -> Traces:
+        """What a search for a document would look for, noted before it is purged."""
+        chunks = self._db.read(
+            """
+            SELECT c.chunk_id, c.text, e.vector, (SELECT count(*) FROM chunks o WHERE o.embedding = c.embedding) AS uses
+            FROM chunks c JOIN documents d ON d.id = c.document JOIN embeddings e ON e.id = c.embedding
+            WHERE d.source = :source AND d.document_id = :id ORDER BY c.start_char
+            """,
+            {"source": source, "id": document_id},
+        )
+        samples = [_whole_words(row["text"][:_SAMPLE_CHARS]) for row in chunks if len(row["text"]) >= _SAMPLE_CHARS]
+        shared = self._shared(samples, source, document_id)
+        return Traces(
+            source,
+            document_id,
+            chunk_ids=tuple(row["chunk_id"] for row in chunks),
+            texts=tuple(text for text in samples if text not in shared),
+            vectors=tuple(row["vector"] for row in chunks if row["uses"] == 1),
+        )
+
+    def rows_left(self, traces: Traces) -> dict[str, int]:
+        """Rows of a document by place: what is left of it in the tables."""
+        names = {"source": traces.source, "id": traces.document_id, "chunks": json.dumps(traces.chunk_ids)}
+        where = "WHERE source = :source AND document_id = :id"
+        counted = {
+            "documents": f"SELECT count(*) FROM documents {where}",  # noqa: S608 - a constant
+            "chunks": "SELECT count(*) FROM chunks WHERE chunk_id IN (SELECT value FROM json_each(:chunks))",
+            "staged chunks": f"SELECT count(*) FROM staged_chunks {where}",  # noqa: S608
+            "quarantine": f"SELECT count(*) FROM quarantine {where}",  # noqa: S608
+        }
+        return {place: int(self._db.read(sql, names)[0][0]) for place, sql in counted.items()}
+
+    def full_text_hits(self, text: str) -> int:
+        """Chunks whose full text holds these words in this order."""
+        phrase = '"' + text.replace('"', '""') + '"'
+        return int(self._db.read("SELECT count(*) FROM chunks_fts WHERE chunks_fts MATCH :phrase", {"phrase": phrase})[0][0])
+
+    def _shared(self, samples: Sequence[str], source: str, document_id: str) -> set[str]:
+        found = self._db.read(
+            """
+            SELECT value FROM json_each(:samples) WHERE EXISTS (
+                SELECT 1 FROM documents d WHERE instr(d.text, value) AND NOT (d.source = :source AND d.document_id = :id))
+            """,
+            {"samples": json.dumps(samples), "source": source, "id": document_id},
+        )
+        return {row[0] for row in found}
+
+
+def _whole_words(text: str) -> str:
+    """The text without the word in which it breaks off: full text knows whole words."""
+    return text.rsplit(maxsplit=1)[0] if len(text.split()) > 1 else text
+
+
+def _hashed(source: str, document_id: str) -> str:
+    return hashlib.sha256(f"{source}\0{document_id}".encode()).hexdigest()

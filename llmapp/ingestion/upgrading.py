@@ -1,0 +1,155 @@
+"""What another chunker or another embedder has done again: from the stored texts, behind the live chunks, then all at once.
+
+No source is asked and nothing is parsed. The old chunks serve until the new ones are complete; a process that dies leaves
+what it has made, and the next one goes on from there without paying for it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from llmapp.catalog.catalog import Catalog
+from llmapp.catalog.records import QuarantineRecord, StagedChunks
+from llmapp.ingestion.preparing import DocumentFailedError, Piece, Preparer
+from llmapp.ingestion.vectors import Landed, Vectors
+
+if TYPE_CHECKING:
+    from llmapp.protocols import Embedder, Progress
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradePlan:
+    """What an upgrade would do."""
+
+    documents: int = 0
+    """Documents that are cut anew."""
+    chunks: int = 0
+    embedded_texts: int = 0
+    """Texts that have no vector by this embedder yet."""
+    embedded_tokens: int = 0
+    """Their tokens, special tokens included."""
+
+
+class Upgrade:
+    """Brings all documents to the chunker and the embedder of today."""
+
+    def __init__(self, catalog: Catalog, preparer: Preparer, embedder: Embedder, vectors: Vectors) -> None:
+        """Use these parts."""
+        self._catalog = catalog
+        self._preparer = preparer
+        self._embedder = embedder
+        self._vectors = vectors
+
+    def is_needed(self) -> bool:
+        """Whether any document was made by other parts."""
+        return bool(self._outdated())
+
+    def plan(self) -> UpgradePlan:
+        """Count what would be done; nothing is changed."""
+        new: dict[str, int] = {}
+        documents = chunks = 0
+        for source, document_id in self._outdated():
+            documents += 1
+            sizes: dict[str, int] = {}
+            for _, text in self._pieces(source, document_id):
+                sizes[text.key] = text.tokens
+                chunks += 1
+            known = self._catalog.known_embeddings(sizes)
+            new.update((key, tokens) for key, tokens in sizes.items() if key not in known)
+        special = self._embedder.tokenizer.special_tokens
+        return UpgradePlan(documents, chunks, len(new), sum(new.values()) + special * len(new))
+
+    def run(self, progress: Progress | None = None) -> UpgradePlan:
+        """Cut and embed all outdated documents, then put the new chunks in the place of the old.
+
+        Returns:
+            What was done.
+
+        Raises:
+            EmbedderError: The embedder failed; the old chunks go on serving.
+            CostError: Embedding could pass a budget; the old chunks go on serving.
+            CatalogError: The database failed.
+        """
+        outdated = self._outdated()
+        landed, chunks = Landed(), 0
+        if progress:
+            progress.start(len(outdated))
+        try:
+            group: list[_Cut] = []
+            for name in outdated:
+                group.append(self._cut(*name))
+                if sum(len(cut.pieces) for cut in group) >= self._vectors.batch_chunks or name == outdated[-1]:
+                    chunks += self._stage(group, landed)
+                    group.clear()
+                if progress:
+                    progress.advance(f"cut and embedded anew: {name[1]}")
+        finally:
+            if progress:
+                progress.close()
+        self._catalog.swap_staged(chunker=self._preparer.chunker_version, embedder=self._embedder.identity)
+        return UpgradePlan(len(outdated), chunks, landed.embedded_texts, landed.embedded_tokens)
+
+    def _outdated(self) -> list[tuple[str, str]]:
+        return self._catalog.outdated(self._preparer.chunker_version, self._embedder.identity)
+
+    def _pieces(self, source: str, document_id: str) -> Iterator[Piece]:
+        return self._preparer.pieces(self._catalog.stored_text(source, document_id))
+
+    def _cut(self, source: str, document_id: str) -> _Cut:
+        """The first chunks of a document; none when all of them are staged already."""
+        stored = self._catalog.stored(source, document_id)
+        version = self._vectors.version(stored.content_hash if stored else "", self._preparer.chunker_version)
+        cut = _Cut(source, document_id, version)
+        if not self._catalog.is_staged(*cut.name):
+            try:
+                cut.pieces = list(islice(self._pieces(source, document_id), self._vectors.batch_chunks + 1))
+            except DocumentFailedError as error:
+                self._withdraw(cut, error)
+        return cut
+
+    def _stage(self, group: Sequence[_Cut], landed: Landed) -> int:
+        """Embed and stage some documents, those of few chunks together. Number of chunks."""
+        small = [cut for cut in group if 0 < len(cut.pieces) <= self._vectors.batch_chunks]
+        large = [cut for cut in group if len(cut.pieces) > self._vectors.batch_chunks]
+        try:
+            vectors = self._vectors.missing([text for cut in small for _, text in cut.pieces], landed)
+        except DocumentFailedError:
+            return sum(self._stage_alone(cut, landed) for cut in (*small, *large))
+        self._catalog.stage([cut.staged() for cut in small], vectors)
+        return sum(len(cut.pieces) for cut in small) + sum(self._stage_alone(cut, landed) for cut in large)
+
+    def _stage_alone(self, cut: _Cut, landed: Landed) -> int:
+        try:
+            return self._vectors.stage(cut.name, self._pieces(cut.source, cut.document_id), landed)
+        except DocumentFailedError as error:
+            self._withdraw(cut, error)
+            return 0
+
+    def _withdraw(self, cut: _Cut, error: DocumentFailedError) -> None:
+        """Vectors of two embedders are never mixed: a document that cannot follow goes, and its source brings it again."""
+        cut.pieces.clear()
+        self._catalog.delete(cut.source, [cut.document_id])
+        self._catalog.quarantine(
+            QuarantineRecord(cut.source, cut.document_id, cut.document_id, error.stage, error.code, error.reason)
+        )
+
+
+@dataclass(slots=True)
+class _Cut:
+    """A document and its next chunks, or the first of them when there are many."""
+
+    source: str
+    document_id: str
+    version: str
+    pieces: list[Piece] = field(default_factory=list)
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        return self.source, self.document_id, self.version
+
+    def staged(self) -> StagedChunks:
+        chunks, keys = [chunk for chunk, _ in self.pieces], [text.key for _, text in self.pieces]
+        return StagedChunks(*self.name, chunks, keys, is_complete=True)

@@ -1,0 +1,104 @@
+"""A document that must leave no trace: removed from every store, then looked for in each, down to the bytes of the files.
+
+Knows every place where an application keeps words or vectors. What it cannot reach, backups and the logs of providers, it
+does not claim.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmapp.errors import IndexUnavailableError
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from llmapp.bootstrap import Parts
+    from llmapp.catalog.records import Traces
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A place that was searched after the purge."""
+
+    place: str
+    looked_for: int
+    """Things that were looked for: rows, ids, pieces of text or vectors. Count."""
+    found: int
+    """Of these, the ones that are still there; 0 is what was promised."""
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeReport:
+    """What was removed, and the proof."""
+
+    source: str
+    document_id: str
+    chunks: int
+    traces: tuple[Trace, ...]
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing was found anywhere."""
+        return not any(trace.found for trace in self.traces)
+
+    def shape(self) -> dict[str, JsonValue]:
+        """As JSON."""
+        places: list[JsonValue] = [
+            {"place": trace.place, "looked_for": trace.looked_for, "found": trace.found} for trace in self.traces
+        ]
+        return {
+            "source": self.source,
+            "document_id": self.document_id,
+            "chunks": self.chunks,
+            "is_gone": self.is_gone,
+            "traces": places,
+        }
+
+
+def purge(parts: Parts, source: str, document_id: str) -> PurgeReport:
+    """Remove a document from everywhere and look for it.
+
+    Raises:
+        LockedError: Another process holds the index.
+        CatalogError: The database failed, or is being read.
+    """
+    with parts.index_lock:  # before anything is removed: without it the vectors could not be
+        traces = parts.catalog.traces_of(source, document_id)
+        parts.catalog.purge(source, document_id)
+        parts.projection.rebuild()
+        found = tuple(_search(parts, traces))
+    return PurgeReport(source, document_id, len(traces.chunk_ids), found)
+
+
+def _search(parts: Parts, traces: Traces) -> Iterator[Trace]:
+    ids, state = set(traces.chunk_ids), parts.settings.state
+    for place, rows in parts.catalog.rows_left(traces).items():
+        yield Trace(f"catalog: {place}", max(1, len(ids)), rows)
+    hits = sum(parts.catalog.full_text_hits(text) > 0 for text in traces.texts)
+    yield Trace("catalog: full text", len(traces.texts), hits)
+    yield Trace("vectors in memory", len(ids), len(ids & set(parts.catalog.live_vectors().chunk_ids)))
+    yield Trace(f"vector index: {parts.index.name}", len(ids), len(ids & _indexed(parts)))
+    needles = [*(text.encode() for text in traces.texts), *traces.vectors]
+    for part in sorted(state.iterdir()):
+        files = [file for file in (part.rglob("*") if part.is_dir() else (part,)) if file.is_file()]
+        found = {needle for file in files for needle in _found_in(file, needles)}
+        yield Trace(f"bytes of {part.name}{'/' if part.is_dir() else ''}", len(needles), len(found))
+
+
+def _indexed(parts: Parts) -> set[str]:
+    try:
+        return parts.index.ids()
+    except IndexUnavailableError:
+        return set()  # nothing can be read from it; the bytes of its files are searched all the same
+
+
+def _found_in(file: Path, needles: Iterable[bytes]) -> Iterator[bytes]:
+    if not file.stat().st_size:
+        return
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        yield from (needle for needle in needles if content.find(needle) >= 0)
