@@ -9,16 +9,18 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from io import FileIO
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import BaseModel, Field
 
 from llmapp.connector import Change, Checkpoint, ConnectorError, Cursor, Document, Failure, SourceNotFoundError, Upsert
+from llmapp_connectors.paths import is_wanted
 
-_BLOCK_BYTES = 1 << 20
 _SETTINGS = "llmapp.toml"  # may hold the secrets of connectors
 _SAFE_OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
@@ -26,11 +28,10 @@ _SAFE_OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOC
 class Files(BaseModel, frozen=True):
     """Files below `path`, in the order of their names.
 
-    Hidden files and folders are left out, and so is every ``llmapp.toml``, which may hold secrets. A link to a file is followed while its target stays below the root; a link to
-    a folder is not, because a folder below the root is read in its own place.
+    Hidden files and folders are left out, and so is every ``llmapp.toml``, which may hold secrets. A link to a file is followed
+    while its target stays below the root; a link to a folder is not, because a folder below the root is read in its own place.
 
-    The revision is a hash of the content and of nothing else: a file that was only touched is unchanged, and an edit
-    that keeps size and time is seen. An unchanged file costs one stat and one hash.
+    The revision is a hash of the content alone: a touched file is unchanged, and an edit that keeps size and time is seen.
     """
 
     snapshot: ClassVar[bool] = True
@@ -39,8 +40,8 @@ class Files(BaseModel, frozen=True):
     """A folder or a file."""
     glob: str = "**/*"
     """Which files of a folder, relative to it; ``**`` stands for any number of folders."""
-    max_bytes: int = Field(default=100_000_000, gt=0)
-    """A larger file is a failure. Bytes."""
+    max_bytes: int = Field(default=512 << 20, gt=0)
+    """A larger file is a failure. Bytes; the host has a limit of its own, ``ingestion.max_bytes``."""
     relative_to: Path | None = None
     """Addresses of files below this folder are relative to it; None writes them as `path` is written."""
 
@@ -51,17 +52,26 @@ class Files(BaseModel, frozen=True):
             SourceNotFoundError: `path` does not exist.
             ConnectorError: A folder cannot be listed.
         """
-        try:
-            root = self.path.resolve(strict=True)
-        except (OSError, RuntimeError) as error:
-            raise SourceNotFoundError(f"{self.path} does not exist", hint="check the path of the source") from error
+        root = self._root()
         if not root.is_dir():
-            yield _change(root.parent, root.name, self.path.name, self._shown, self.max_bytes)
+            yield _change(root.parent, root.name, self.path.name, self._shown.as_posix(), self.max_bytes)
         else:
+            folder = (self._shown / "x").as_posix()[:-1]
             for name in self._names(root):
                 shown = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
-                yield _change(root, name, shown, self._shown / shown, self.max_bytes)
+                yield _change(root, name, shown, folder + shown, self.max_bytes)
         yield Checkpoint(None)
+
+    def total(self) -> int:
+        """Number of files that `read` mentions; costs a listing, and raises what that raises."""
+        root = self._root()
+        return len(self._names(root)) if root.is_dir() else 1
+
+    def _root(self) -> Path:
+        try:
+            return self.path.resolve(strict=True)
+        except (OSError, RuntimeError) as error:
+            raise SourceNotFoundError(f"{self.path} does not exist", hint="check the path of the source") from error
 
     @property
     def _shown(self) -> Path:
@@ -69,36 +79,29 @@ class Files(BaseModel, frozen=True):
         return self.path.relative_to(self.relative_to) if below and self.relative_to else self.path
 
     def _names(self, root: Path) -> list[str]:
-        pattern = PurePosixPath(self.glob).parts
-        return sorted(name for name in _walk(root) if _matches(PurePosixPath(name).parts, pattern))
+        return sorted(name for name in _walk(root) if is_wanted(name, self.glob) and _may_be_file(os.path.join(root, name)))  # noqa: PTH118 - surrogates stay as they are
 
 
-def _change(root: Path, name: str, document_id: str, shown: Path, max_bytes: int) -> Change:
-    uri = shown.as_posix()
+def _change(root: Path, name: str, document_id: str, uri: str, max_bytes: int) -> Change:
     try:
         target = _target(root, name)
         revision = _hash(target, max_bytes)
     except (OSError, RuntimeError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else None
-        return Failure(document_id, reason or str(error), uri=uri)
-    return Upsert(
-        Document(id=document_id, uri=uri, content=lambda: _read(target, uri, revision), revision=f"blake2b:{revision}")
-    )
+        return Failure(document_id, getattr(error, "strerror", None) or str(error), uri=uri)
+    content = partial(_read, target, uri, revision)
+    return Upsert(Document(id=document_id, uri=uri, content=content, revision=f"blake2b:{revision}"))
 
 
 def _walk(root: Path) -> Iterator[str]:
-    """Posix names of all visible entries that are no folder, relative to `root`."""
+    """Posix names of all entries that are no folder, relative to `root`; hidden folders are left out."""
     for folder, folders, names in os.walk(root, onerror=_stop):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if not name.startswith(".") and name.casefold() != _SETTINGS and _may_be_file(os.path.join(folder, name)):  # noqa: PTH118 - surrogates stay as they are
-                yield Path(folder, name).relative_to(root).as_posix()
+        above = (Path(folder).relative_to(root) / "x").as_posix()[:-1]
+        yield from (above + name for name in names)
 
 
 def _stop(error: OSError) -> None:
-    raise ConnectorError(
-        f"{error.filename} cannot be listed: {error.strerror}", hint="grant access, or move it away"
-    ) from error
+    raise ConnectorError(f"{error.filename} cannot be listed: {error.strerror}", hint="grant access or move it") from error
 
 
 def _may_be_file(path: str) -> bool:
@@ -110,46 +113,37 @@ def _may_be_file(path: str) -> bool:
     return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
 
 
-def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    if not pattern:
-        return not parts
-    if pattern[0] == "**":
-        return _matches(parts, pattern[1:]) or (bool(parts) and _matches(parts[1:], pattern))
-    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
-
-
-def _target(root: Path, name: str) -> Path:
-    target = (root / name).resolve(strict=True)
-    if not target.is_relative_to(root):
+def _target(root: Path, name: str) -> str:
+    path = os.path.join(root, name)  # noqa: PTH118 - a thousand files a second need no objects
+    target = os.path.realpath(path, strict=True)
+    if target != path and not Path(target).is_relative_to(root):
         raise ValueError("the link leads out of the folder")
-    if target != root / name and any(part.startswith(".") for part in target.relative_to(root).parts):
+    if target != path and not is_wanted(Path(target).relative_to(root).as_posix(), "**"):
         raise ValueError("the link leads to a hidden file")
-    if target.name.casefold() == _SETTINGS:
+    if os.path.basename(target).casefold() == _SETTINGS:  # noqa: PTH119
         raise ValueError("it holds settings, which are no document")
     return target
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
+@contextmanager
+def _opened(path: str) -> Iterator[FileIO]:
     # The path is resolved, so a link that has since taken its place is refused, and a pipe does not block.
-    with os.fdopen(os.open(path, _SAFE_OPEN), "rb", buffering=0) as file:
+    with FileIO(os.open(path, _SAFE_OPEN)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("not a regular file")
-        while block := file.read(_BLOCK_BYTES):
-            yield block
+        yield file
 
 
-def _hash(path: Path, max_bytes: int) -> str:
-    size_bytes = path.stat().st_size
-    if size_bytes > max_bytes:
+def _hash(path: str, max_bytes: int) -> str:
+    if (size_bytes := os.stat(path).st_size) > max_bytes:  # noqa: PTH116
         raise ValueError(f"{size_bytes:,} bytes, the limit is {max_bytes:,}")
-    digest = hashlib.blake2b(digest_size=16)
-    for block in _blocks(path):
-        digest.update(block)
-    return digest.hexdigest()
+    with _opened(path) as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def _read(path: Path, uri: str, revision: str) -> bytes:
-    content = b"".join(_blocks(path))
+def _read(path: str, uri: str, revision: str) -> bytes:
+    with _opened(path) as file:
+        content = file.readall()  # at once: blocks that are joined would take the memory twice
     if hashlib.blake2b(content, digest_size=16).hexdigest() != revision:
         raise ConnectorError(f"{uri} changed while it was read", hint="run again")
     return content

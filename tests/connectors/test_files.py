@@ -250,3 +250,15 @@ def test_a_folder_without_permission_stops_the_run(as_nobody):
 
 def test_an_empty_folder_is_only_a_checkpoint(tmp_path):
     assert read(tmp_path) == [Checkpoint(None)]
+
+
+def test_the_total_is_what_a_read_mentions(tmp_path):
+    for name in ("a.txt", "sub/b.txt", "sub/.hidden", ".hidden/c.txt", "llmapp.toml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "gone.txt").symlink_to(tmp_path / "nowhere")
+    assert Files(path=tmp_path).total() == len(documents(tmp_path)) + len(failures(tmp_path)) == 3
+    assert Files(path=tmp_path, glob="*.txt").total() == 2
+    assert Files(path=tmp_path / "a.txt").total() == 1
+    with pytest.raises(SourceNotFoundError):
+        Files(path=tmp_path / "nowhere").total()

@@ -1,0 +1,1 @@
+"""Bridges: what other projects read, as connectors."""

