@@ -22,6 +22,8 @@ from llmapp.errors import CatalogError, CatalogVersionError
 
 _BUSY_TIMEOUT_S = 10.0
 _HINT = "check that it can be written; if it is damaged, move it away and ingest again"
+_NO_ROOM_HINT = "free some disk space, and run it again; what was committed is kept"
+_NO_ROOM = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
 _MIGRATION = re.compile(r"(\d{4})_\w+\.sql")
 
 Params: TypeAlias = Mapping[str, object] | Sequence[object]
@@ -63,7 +65,7 @@ class Database:
             with self._borrowed() as connection:
                 return connection.execute(sql, params).fetchall()
         except sqlite3.Error as error:
-            raise CatalogError(f"{self.path.name}: {error}", hint=_HINT) from error
+            raise self._failed(error) from error
 
     def iterate(self, sql: str, params: Params = ()) -> Iterator[sqlite3.Row]:
         """Run one SELECT and yield its rows as they come, for results that need not fit into memory.
@@ -75,7 +77,7 @@ class Database:
             with self._borrowed() as connection:
                 yield from connection.execute(sql, params)
         except sqlite3.Error as error:
-            raise CatalogError(f"{self.path.name}: {error}", hint=_HINT) from error
+            raise self._failed(error) from error
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -95,7 +97,7 @@ class Database:
                         connection.execute("ROLLBACK")
                     raise
         except sqlite3.Error as error:
-            raise CatalogError(f"{self.path.name}: {error}", hint=_HINT) from error
+            raise self._failed(error) from error
 
     def compact(self) -> None:
         """Write the file anew without what was deleted, and empty its log; what was deleted is in neither afterwards.
@@ -108,7 +110,7 @@ class Database:
                 connection.execute("VACUUM")
                 busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         except sqlite3.Error as error:
-            raise CatalogError(f"{self.path.name}: {error}", hint=_HINT) from error
+            raise self._failed(error) from error
         if busy:
             raise CatalogError(
                 f"{self.path.name} is being read by another process", hint="stop the server, and run it again"
@@ -120,6 +122,10 @@ class Database:
         with suppress(queue.Empty):
             while True:
                 self._idle.get_nowait().close()
+
+    def _failed(self, error: sqlite3.Error) -> CatalogError:
+        has_no_room = getattr(error, "sqlite_errorname", "") in _NO_ROOM
+        return CatalogError(f"{self.path.name}: {error}", hint=_NO_ROOM_HINT if has_no_room else _HINT)
 
     @contextmanager
     def _borrowed(self) -> Iterator[sqlite3.Connection]:
@@ -151,8 +157,8 @@ class Database:
         while True:
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError:
-                if time.monotonic() > deadline:
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > deadline:
                     raise
                 time.sleep(0.02)
             else:

@@ -181,9 +181,9 @@ def _take_out(connection: sqlite3.Connection, document: int | None) -> None:
 def _insert_document(connection: sqlite3.Connection, record: DocumentRecord) -> int:
     document = connection.execute(
         """
-        INSERT INTO documents (source, document_id, uri, title, text, page_starts, media_type, metadata, revision,
+        INSERT INTO documents (source, document_id, uri, title, page_starts, media_type, metadata, revision,
                                content_hash, parser, committed_at, own_acl, chunker)
-        VALUES (:source, :document_id, :uri, :title, :text, :page_starts, :media_type, :metadata, :revision,
+        VALUES (:source, :document_id, :uri, :title, :page_starts, :media_type, :metadata, :revision,
                 :content_hash, :parser, :committed_at, :own_acl, :chunker)
         """,
         {
@@ -191,7 +191,6 @@ def _insert_document(connection: sqlite3.Connection, record: DocumentRecord) -> 
             "document_id": record.document_id,
             "uri": record.uri,
             "title": record.title,
-            "text": record.text,
             "page_starts": json.dumps(record.page_starts),
             "media_type": record.media_type,
             "metadata": json.dumps(dict(record.metadata)),
@@ -204,6 +203,7 @@ def _insert_document(connection: sqlite3.Connection, record: DocumentRecord) -> 
         },
     ).lastrowid
     assert document is not None  # noqa: S101 - an INSERT has a row number
+    connection.execute("INSERT INTO texts VALUES (:document, :text)", {"document": document, "text": record.text})
     return document
 
 

@@ -132,7 +132,9 @@ class LiveChunks:
         """The whole text of a document; None when there is none that `principal` may read."""
         rows = self._db.read(
             f"""
-            SELECT c.text FROM (SELECT id AS document, text FROM documents WHERE source = :source AND document_id = :id) c
+            SELECT c.text FROM (
+                SELECT t.document, t.text FROM texts t JOIN documents d ON d.id = t.document
+                WHERE d.source = :source AND d.document_id = :id) c
             WHERE {_READABLE}
             """,  # noqa: S608 - constants of this module
             {"source": source, "id": document_id, **_grants(principal)},

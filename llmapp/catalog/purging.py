@@ -115,7 +115,8 @@ class Purging:
         found = self._db.read(
             """
             SELECT value FROM json_each(:samples) WHERE EXISTS (
-                SELECT 1 FROM documents d WHERE instr(d.text, value) AND NOT (d.source = :source AND d.document_id = :id))
+                SELECT 1 FROM texts t JOIN documents d ON d.id = t.document
+                WHERE instr(t.text, value) AND NOT (d.source = :source AND d.document_id = :id))
             """,
             {"samples": json.dumps(samples), "source": source, "id": document_id},
         )

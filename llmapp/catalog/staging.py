@@ -43,8 +43,8 @@ class Staging:
         """The text of a document with what is needed to cut it. No principal: nobody is shown it."""
         (row,) = self._db.read(
             """
-            SELECT source, document_id, uri, title, text, page_starts, media_type, parser FROM documents
-            WHERE source = :source AND document_id = :id
+            SELECT source, document_id, uri, title, text, page_starts, media_type, parser
+            FROM documents JOIN texts ON document = id WHERE source = :source AND document_id = :id
             """,
             {"source": source, "id": document_id},
         )

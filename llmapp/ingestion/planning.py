@@ -138,11 +138,19 @@ class PlannedEffects:
             special_tokens: Tokens that every embedded text has besides its own. Count.
             planned_keys: Keys of texts that the plan would embed already; new ones are added.
         """
-        self.changes: list[PlannedChange] = []
+        self._noted: dict[tuple[Action, str], PlannedChange] = {}
         self._source = source
         self._catalog = catalog
         self._special_tokens = special_tokens
         self._planned_keys = planned_keys
+
+    @property
+    def changes(self) -> list[PlannedChange]:
+        """What was noted, in the order in which the source spoke of it."""
+        return list(self._noted.values())
+
+    def _note(self, change: PlannedChange) -> None:
+        self._noted[change.action, change.document_id] = change
 
     def commit(self, documents: Sequence[Prepared]) -> Landed:
         """Note additions and changes with what they would embed."""
@@ -153,7 +161,7 @@ class PlannedEffects:
             except DocumentFailedError as error:
                 landed.failed.append((document, error))
             else:
-                self.changes.append(change)
+                self._note(change)
                 landed.committed.append(document)
         return landed
 
@@ -173,9 +181,8 @@ class PlannedEffects:
 
     def set_access(self, access: Mapping[str, Iterable[str]], *, own: bool) -> None:  # noqa: ARG002 - no part of a plan
         """Note the new access lists."""
-        self.changes.extend(
-            PlannedChange("access", document_id, acl=tuple(sorted(set(acl)))) for document_id, acl in access.items()
-        )
+        for document_id, acl in access.items():
+            self._note(PlannedChange("access", document_id, acl=tuple(sorted(set(acl)))))
 
     def narrow(self, document_id: str, acl: Iterable[str], *, own: bool) -> None:
         """Part of a change that is noted by itself."""
@@ -186,13 +193,14 @@ class PlannedEffects:
     def delete(self, document_ids: Iterable[str]) -> int:
         """Note removals."""
         held = [name for name in document_ids if self._catalog.stored(self._source, name)]
-        self.changes.extend(PlannedChange("delete", name) for name in held)
+        for name in held:
+            self._note(PlannedChange("delete", name))
         return len(held)
 
     def set_aside(self, record: QuarantineRecord) -> None:
         """Note a failure."""
         reason = f"{record.code}: {record.reason}"
-        self.changes.append(PlannedChange("quarantine", record.document_id, record.uri, reason=reason))
+        self._note(PlannedChange("quarantine", record.document_id, record.uri, reason=reason))
 
     def release(self, document_ids: Iterable[str]) -> None:
         """Nothing that a person would want to know."""

@@ -63,6 +63,20 @@ def test_a_plan_names_every_change_and_changes_nothing(ingestor, catalog, embedd
     assert len(catalog.runs()) == 1
 
 
+def test_a_new_rule_of_access_is_planned_once_for_each_document_and_followed(ingestor, catalog):
+    sync(ingestor, BEFORE)
+    options = RunOptions(AccessRules(("group:hr",)))
+    effects = PlannedEffects("notes", catalog, 2, set())
+    ingestor.plan("notes", Folder(texts=BEFORE), effects=effects, options=options)
+    assert sorted((change.action, change.document_id) for change in effects.changes) == [
+        ("access", name) for name in sorted(BEFORE)
+    ]
+    followed = FollowedEffects(ingestor.effects("notes"), SourcePlan("notes", tuple(effects.changes)))
+    ingestor.run("notes", Folder(texts=BEFORE), options=options, effects=followed)
+    followed.check()
+    assert catalog.text("notes", "same", principal=Principal("x", ("hr",)))
+
+
 def test_the_tokens_of_a_plan_are_those_of_the_run(ingestor, catalog):
     texts = {f"d{n}": "word " * (n * 60) for n in range(1, 9)} | {"same 1": "equal", "same 2": "equal"}
     sync(ingestor, {"other": "word " * 60})

@@ -1,3 +1,11 @@
+-- Apart, because a row is read to its end for a column behind the text, and a sync reads the facts of every document.
+CREATE TABLE texts (
+    document INTEGER PRIMARY KEY REFERENCES documents (id) ON DELETE CASCADE,
+    text     TEXT NOT NULL
+) STRICT;
+INSERT INTO texts SELECT id, text FROM documents;
+ALTER TABLE documents DROP COLUMN text;
+
 ALTER TABLE documents ADD COLUMN own_acl INTEGER NOT NULL DEFAULT 0;   -- whether the access list is the document's own
 UPDATE documents SET own_acl = content_hash LIKE 'own-%';
 ALTER TABLE documents ADD COLUMN chunker TEXT NOT NULL DEFAULT '';

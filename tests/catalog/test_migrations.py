@@ -1,0 +1,66 @@
+"""A catalog of an earlier version opens, keeps its documents, and embeds nothing when they come again."""
+
+import sqlite3
+from contextlib import closing
+from importlib import resources
+
+from llmapp.catalog.catalog import Catalog
+from llmapp.catalog.database import _statements
+from llmapp.types import LOCAL_USER
+
+
+def first_version(path):
+    """A catalog as the first version wrote it, with one document of a list of its own and one that follows its source."""
+    script = (resources.files("llmapp.catalog.migrations") / "0001_catalog.sql").read_text(encoding="utf-8")
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for statement in _statements(script):
+            db.execute(statement)
+        for number, mark in enumerate(("own", "default"), start=1):
+            row = (
+                number,
+                "s",
+                mark,
+                f"{mark}.txt",
+                "Title",
+                f"words of {mark}",
+                "[]",
+                None,
+                "{}",
+                "1@x",
+                f"{mark}-abc:def",
+                "p",
+                "now",
+            )
+            db.execute(f"INSERT INTO documents VALUES ({','.join('?' * 13)})", row)
+            db.execute("INSERT INTO grants VALUES (?, 'public')", (number,))
+            db.execute("INSERT INTO embeddings VALUES (?, ?, ?)", (number, f"key{number}", bytes(4 * 64)))
+            chunk = (number, f"c{number}", number, number, "Title", "", f"words of {mark}", 0, 10, None)
+            db.execute(f"INSERT INTO chunks VALUES ({','.join('?' * 10)})", chunk)
+        db.execute(
+            "INSERT INTO quarantine VALUES ('s', 'bad', 'bad.txt', 'parse', 'parse_failed', 'broken', NULL, 2, 'then')"
+        )
+        db.execute("INSERT INTO runs VALUES (1, 's', 'then', 'later', 'completed', '{}')")
+        db.execute("INSERT INTO meta VALUES ('embedder', 'e')")
+        db.execute("PRAGMA user_version = 1")
+
+
+def test_a_catalog_of_the_first_version_opens_with_all_it_held(tmp_path):
+    first_version(tmp_path / "catalog.db")
+    with closing(Catalog(tmp_path / "catalog.db")) as catalog:
+        assert catalog.text("s", "own", principal=LOCAL_USER) == "words of own"
+        assert [(catalog.stored("s", name).own_acl) for name in ("own", "default")] == [True, False]
+        assert catalog.outdated("chunker", "e") == [("s", "default"), ("s", "own")]
+        assert catalog.quarantined()[0].attempts == 2
+        assert catalog.runs()[0].seconds == {}
+        assert len(catalog.match('"words"', principal=LOCAL_USER, top_k=5)) == 2
+        assert catalog.delete("s", ["own"]) == 1
+        assert catalog.text("s", "own", principal=LOCAL_USER) is None
+
+
+def test_opening_it_again_changes_nothing(tmp_path):
+    first_version(tmp_path / "catalog.db")
+    digests = set()
+    for _ in range(2):
+        with closing(Catalog(tmp_path / "catalog.db")) as catalog:
+            digests.add(catalog.digest())
+    assert len(digests) == 1
