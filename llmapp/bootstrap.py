@@ -253,10 +253,10 @@ class Parts:
     def ingestor(self) -> Ingestor:
         """The host of the connectors."""
         from llmapp.ingestion.chunking import StructureChunker
+        from llmapp.ingestion.deletions import Brake
         from llmapp.ingestion.embedding_text import chunk_tokens
         from llmapp.ingestion.ingestor import IngestLimits, Ingestor
         from llmapp.ingestion.pipeline import Bounds
-        from llmapp.ingestion.source_run import Brake
 
         given = self.settings.ingestion
         return Ingestor(

@@ -19,12 +19,13 @@ from llmapp.catalog.records import RunStatus
 from llmapp.connector import Connector
 from llmapp.errors import CatalogError, LLMAppError, TooManyFailuresError
 from llmapp.ingestion.access import AccessRules
+from llmapp.ingestion.deletions import Brake
 from llmapp.ingestion.effects import CatalogEffects, Effects
 from llmapp.ingestion.pipeline import Bounds
 from llmapp.ingestion.preparing import Preparer
 from llmapp.ingestion.report import SEEN, IngestReport
 from llmapp.ingestion.retrying import RetryPolicy
-from llmapp.ingestion.source_run import Brake, RunOptions, SourceRun
+from llmapp.ingestion.source_run import RunOptions, SourceRun
 from llmapp.ingestion.upgrading import Upgrade
 from llmapp.ingestion.vectors import Vectors
 
@@ -102,7 +103,7 @@ class Ingestor:
         """Bring the catalog to what the source holds now.
 
         A document that fails is set aside. If the catalog holds an earlier version, that one keeps serving, but only those
-        who may read it under its new access list too; one whose access list cannot be told is withdrawn. Grants are taken
+        who may read it under its new access list too; one whose access list cannot be told is for nobody. Grants are taken
         away as soon as the source, or its rules, no longer give them, whether or not the run comes to its end.
 
         A source that sees no removals is read from the start, and so is every other one that was never read to a
@@ -203,7 +204,7 @@ class _Record:
 
     @property
     def counts(self) -> Counter[str]:
-        return self.run.counts + self.run.landing.counts
+        return self.run.counts
 
     def end(self, status: RunStatus, error: BaseException | None) -> None:
         self.catalog.finish_run(

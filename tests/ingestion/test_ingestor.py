@@ -369,11 +369,14 @@ def test_a_document_that_now_fails_keeps_no_grant_that_its_new_access_list_lacks
     assert texts(catalog, Principal("bo", ("hr",))) == {"a": "good"}
 
 
-def test_a_document_whose_access_list_cannot_be_told_is_withdrawn(ingestor, catalog):
+def test_a_document_whose_access_list_cannot_be_told_is_for_nobody_and_loses_nothing(ingestor, catalog, embedder):
     run(ingestor, Upsert(document("a", "good")))
     run(ingestor, Upsert(document("a", "good", acl=("user:\udcff",))))
-    assert texts(catalog) == {}
+    assert texts(catalog) == texts(catalog, Principal("\udcff")) == {"a": None}
     assert len(catalog.quarantined()) == 1
+    before = len(embedder.embedded)
+    run(ingestor, Upsert(document("a", "good")))
+    assert (texts(catalog), catalog.quarantined(), len(embedder.embedded)) == ({"a": "good"}, [], before)
 
 
 @pytest.mark.parametrize(
