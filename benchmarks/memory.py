@@ -13,31 +13,30 @@ once more, unchanged.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import random
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import psutil
-from rich.console import Console
-from rich.table import Table
 
 from llmapp.application import App
 from llmapp.config import PriceSettings, Settings, SourceSettings
-from llmapp.testing.fakes import WordTokenizer
 
 AIM_MB = 1000
 SAMPLE_S = 0.02
 MB = 1_000_000
 STAGES = ("read", "parse", "embed", "commit", "index", "total")
+WORD = re.compile(r"\w+|[^\w\s]")
 WORDS = (
     "river",
     "stone",
@@ -54,13 +53,28 @@ WORDS = (
 )
 
 
+class Words:
+    """One token a word or sign."""
+
+    identity = "words"
+    special_tokens = 2
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Their spans."""
+        return [match.span() for match in WORD.finditer(text)]
+
+    def count(self, text: str) -> int:
+        """How many there are."""
+        return len(WORD.findall(text))
+
+
 class QuickEmbedder:
     """A vector that is a hash of its text; texts of equal words are equal, and no more is wanted here."""
 
     identity = "quick/64"
     dim = 64
     max_tokens = 256
-    tokenizer = WordTokenizer()
+    tokenizer = Words()
 
     def embed_documents(self, texts: Sequence[str]) -> np.ndarray:
         """Shape (len(texts), 64)."""
@@ -83,6 +97,9 @@ def main() -> None:
     if given.child:
         ingest(*map(Path, given.child))
         return
+    from rich.console import Console  # not in the process that is measured
+    from rich.table import Table
+
     table = Table("ingest", "documents", "chunks", *(f"{stage} s" for stage in STAGES), "peak MB", "while", title="Memory")
     place = Path(tempfile.mkdtemp())
     try:
@@ -155,18 +172,33 @@ class Watched:
     high_water_bytes: int = 0
     """Of the process itself, as the system has kept it."""
 
-    def look(self, process: psutil.Process) -> None:
-        """Take one sample."""
-        held = 0
-        for one in (process, *process.children(recursive=True)):
-            try:
-                held += one.memory_info().rss
-            except psutil.Error:  # it has just ended
-                continue
+    def look(self, pid: int) -> None:
+        """Take one sample.
+
+        Raises:
+            OSError: The process has ended.
+        """
+        facts = status(pid)
+        held = sum(status(one).get("VmRSS", 0) for one in family(pid))
         self.samples.append((time.monotonic(), held))
-        status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii", errors="replace")
-        mark = next((line for line in status.splitlines() if line.startswith("VmHWM")), "VmHWM: 0")
-        self.high_water_bytes = max(self.high_water_bytes, int(mark.split()[1]) << 10)
+        self.high_water_bytes = max(self.high_water_bytes, facts.get("VmHWM", 0))
+
+
+def status(pid: int) -> dict[str, int]:
+    """What the system tells of the memory of a process. Bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines()
+    return {
+        name: int(rest.split()[0]) << 10 for name, _, rest in (line.partition(":") for line in lines) if name[:2] == "Vm"
+    }
+
+
+def family(pid: int) -> Iterator[int]:
+    """A process and all below it."""
+    yield pid
+    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in tasks.read_text(encoding="ascii").split():
+                yield from family(int(child))
 
 
 def measured(root: Path, source: Path) -> list[str]:
@@ -175,12 +207,9 @@ def measured(root: Path, source: Path) -> list[str]:
     watched = Watched()
     with tempfile.TemporaryFile("w+") as told:
         with subprocess.Popen(command, stdout=told) as child:
-            process = psutil.Process(child.pid)
             while child.poll() is None:
-                try:
-                    watched.look(process)
-                except (psutil.Error, OSError):
-                    break
+                with contextlib.suppress(OSError):
+                    watched.look(child.pid)
                 time.sleep(SAMPLE_S)
         if child.returncode:
             sys.exit(child.returncode)

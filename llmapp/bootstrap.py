@@ -237,7 +237,8 @@ class Parts:
         from llmapp.retrieval.hybrid import HybridRetriever
         from llmapp.retrieval.lexical import LexicalRetriever
 
-        return HybridRetriever(self.dense, LexicalRetriever(self.catalog), candidates=self.settings.retrieval.candidates)
+        lexical, candidates = LexicalRetriever(self.catalog), self.settings.retrieval.candidates
+        return HybridRetriever(self.dense, lexical, candidates=candidates, live=self.catalog.chunks)
 
     @part
     def parser(self) -> ProcessParser:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,8 @@ from llmapp.types import Chunk
 if TYPE_CHECKING:
     from llmapp.protocols import FloatArray
 
+_PART_CHARS = 1 << 20
+"""A text is stored in parts of this length: sqlite3 and SQLite each hold a copy of what they are given."""
 STAGED = """
     SELECT d.id AS document, s.chunk_id, s.embedding, s.title, s.heading, s.text, s.start_char, s.end_char, s.page
     FROM staged_documents whole
@@ -203,8 +205,13 @@ def _insert_document(connection: sqlite3.Connection, record: DocumentRecord) -> 
         },
     ).lastrowid
     assert document is not None  # noqa: S101 - an INSERT has a row number
-    connection.execute("INSERT INTO texts VALUES (:document, :text)", {"document": document, "text": record.text})
+    connection.executemany("INSERT INTO texts VALUES (:document, :part, :text)", _parts(document, record.text))
     return document
+
+
+def _parts(document: int, text: str) -> Iterator[dict[str, object]]:
+    for part, start in enumerate(range(0, len(text), _PART_CHARS)):
+        yield {"document": document, "part": part, "text": text[start : start + _PART_CHARS]}
 
 
 def _insert_chunks(connection: sqlite3.Connection, document: int, record: DocumentRecord) -> None:

@@ -133,13 +133,13 @@ class LiveChunks:
         rows = self._db.read(
             f"""
             SELECT c.text FROM (
-                SELECT t.document, t.text FROM texts t JOIN documents d ON d.id = t.document
+                SELECT t.document, t.part, t.text FROM texts t JOIN documents d ON d.id = t.document
                 WHERE d.source = :source AND d.document_id = :id) c
-            WHERE {_READABLE}
+            WHERE {_READABLE} ORDER BY c.part
             """,  # noqa: S608 - constants of this module
             {"source": source, "id": document_id, **_grants(principal)},
         )
-        return rows[0][0] if rows else None
+        return "".join(row[0] for row in rows) if rows else None
 
     def page_starts(self, source: str, document_id: str, *, principal: Principal) -> tuple[int, ...]:
         """Offsets of the first character of each page; empty where there are no pages or nothing may be read."""

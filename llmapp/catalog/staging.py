@@ -43,12 +43,15 @@ class Staging:
         """The text of a document with what is needed to cut it. No principal: nobody is shown it."""
         (row,) = self._db.read(
             """
-            SELECT source, document_id, uri, title, text, page_starts, media_type, parser
-            FROM documents JOIN texts ON document = id WHERE source = :source AND document_id = :id
+            SELECT source, document_id, uri, title, page_starts, media_type, parser, id FROM documents
+            WHERE source = :source AND document_id = :id
             """,
             {"source": source, "id": document_id},
         )
-        return StoredText(**{**dict(row), "page_starts": tuple(json.loads(row["page_starts"]))})
+        facts = dict(row)
+        parts = self._db.read("SELECT text FROM texts WHERE document = :id ORDER BY part", {"id": facts.pop("id")})
+        text = "".join(part[0] for part in parts)
+        return StoredText(**{**facts, "text": text, "page_starts": tuple(json.loads(facts["page_starts"]))})
 
     def is_staged(self, source: str, document_id: str, version: str) -> bool:
         """Whether the next chunks of a document are complete, made from this version of its text and these parts."""

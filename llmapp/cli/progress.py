@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -16,7 +17,6 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.text import Text
 
@@ -24,10 +24,16 @@ _LABEL_CHARS = 44
 
 
 class _Rate(ProgressColumn):
-    """Documents a second, lately."""
+    """Documents a second since the beginning, for they are done in batches; and how long the rest takes at that rate."""
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:,.1f}/s" if task.speed else "", style="cyan")
+        if not task.completed or not task.elapsed:
+            return Text()
+        rate = task.completed / task.elapsed
+        shown = Text(f"{rate:,.1f}/s", style="cyan")
+        if task.total is not None:
+            shown.append(f" · {timedelta(seconds=int((task.total - task.completed) / rate))} left", style="dim")
+        return shown
 
 
 class ProgressBar:
@@ -41,8 +47,6 @@ class ProgressBar:
             MofNCompleteColumn(),
             _Rate(),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
             TextColumn("{task.description}", markup=False),
             console=Console(stderr=True),
             transient=True,

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 class IngestLimits:
     """What a document may take, and what a run may do."""
 
-    max_bytes: int = 500_000_000
+    max_bytes: int = 512 << 20
     """Content of one document. Bytes."""
     max_chunks: int = 1_000_000
     """Chunks of one document. Count."""
@@ -84,7 +84,6 @@ class Ingestor:
         self.preparer = Preparer(
             parser, chunker, embedder, max_bytes=self.limits.max_bytes, max_chunks=self.limits.max_chunks, setup=setup
         )
-
         self._vectors = Vectors(catalog, embedder, batch_chunks=self.bounds.batch_chunks)
         self.upgrade = Upgrade(catalog, self.preparer, embedder, self._vectors)
         """What another chunker or embedder has done again."""
@@ -131,16 +130,7 @@ class Ingestor:
         self.catalog.bind_embedder(self.embedder.identity)
         options = options or RunOptions(AccessRules(default_acl))
         effects = effects or self.effects(source)
-        run = SourceRun(
-            source,
-            self.catalog,
-            self.preparer,
-            effects,
-            options=options,
-            policy=self.policy,
-            brake=self.limits.brake,
-            progress=progress,
-        )
+        run = self._begin(source, effects, options, self.limits.brake, progress)
         record = _Record(self.catalog, source, self.embedder.identity, run, cost_nano_usd)
         try:
             run.follow(connector, self.bounds)
@@ -166,17 +156,24 @@ class Ingestor:
         Raises:
             ConnectorError: The source cannot be read.
         """
-        run = SourceRun(
+        never = Brake(share=1.0, documents=sys.maxsize)  # what would stop a run is to be seen
+        run = self._begin(source, effects, options, never)
+        run.follow(connector, self.bounds)
+        return run
+
+    def _begin(
+        self, source: str, effects: Effects, options: RunOptions, brake: Brake, progress: Progress | None = None
+    ) -> SourceRun:
+        return SourceRun(
             source,
             self.catalog,
             self.preparer,
             effects,
             options=options,
             policy=self.policy,
-            brake=Brake(share=1.0, documents=sys.maxsize),  # what would stop a run is to be seen
+            brake=brake,
+            progress=progress,
         )
-        run.follow(connector, self.bounds)
-        return run
 
     def _check_failures(self, source: str, counts: Counter[str]) -> None:
         failed, seen = counts["quarantined"], sum(counts[name] for name in SEEN)

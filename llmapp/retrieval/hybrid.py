@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 from llmapp.protocols import Retriever
 from llmapp.retrieval.fusion import drop_repeats, fuse
-from llmapp.types import Hit, Principal
+from llmapp.types import Chunk, Hit, Principal
 
 _CANDIDATES = 30
 """Hits that each side brings to the fusion. On SciFact's training questions nDCG@10 is .72 to .73 from 10 to 200 of them."""
 
 
+class ReadLive(Protocol):
+    """Reads chunks at one moment, as `llmapp.catalog.live_chunks.LiveChunks.chunks` does."""
+
+    def __call__(self, ids: Sequence[str], *, principal: Principal) -> Mapping[str, Chunk]:
+        """Those of `ids` that are live and that `principal` may read."""
+
+
 class HybridRetriever:
     """Fuses two retrievers by reciprocal rank. Implements `llmapp.protocols.Retriever`."""
 
-    def __init__(self, dense: Retriever, lexical: Retriever, *, candidates: int = _CANDIDATES) -> None:
+    def __init__(
+        self, dense: Retriever, lexical: Retriever, *, candidates: int = _CANDIDATES, live: ReadLive | None = None
+    ) -> None:
         """Fuse these two.
 
         Args:
             dense: Finds by meaning.
             lexical: Finds by words.
             candidates: Hits to ask of each; more are asked when `top_k` is larger.
+            live: Reads all hits once more at one moment: between the reads of the two a document may have been replaced,
+                and a search must not find half of the old one and half of the new one.
         """
         self._dense = dense
         self._lexical = lexical
         self._candidates = candidates
+        self._live = live
         self._aside = ThreadPoolExecutor(thread_name_prefix="lexical")
 
     def retrieve(self, query: str, *, principal: Principal, top_k: int) -> list[Hit]:
@@ -36,7 +50,11 @@ class HybridRetriever:
         # SQLite matches words on one core while the other embeds the question; each takes about as long.
         by_words = self._aside.submit(self._lexical.retrieve, query, principal=principal, top_k=wanted)
         by_meaning = self._dense.retrieve(query, principal=principal, top_k=wanted)
-        return drop_repeats(fuse([by_meaning, by_words.result()], top_k=2 * wanted), top_k=top_k)
+        fused = fuse([by_meaning, by_words.result()], top_k=2 * wanted)
+        if self._live is not None:
+            live = self._live([hit.chunk.id for hit in fused], principal=principal)
+            fused = [hit for hit in fused if hit.chunk.id in live]
+        return drop_repeats(fused, top_k=top_k)
 
     def close(self) -> None:
         """End the thread that matches words."""

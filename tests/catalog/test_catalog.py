@@ -183,3 +183,13 @@ def test_equal_scores_are_ordered_by_chunk_and_not_by_the_order_of_commits(catal
     put(*(record(f"d{i}", f"word{i} same") for i in range(50)))
     found = [chunk_id for chunk_id, _ in catalog.match('"same"', principal=LOCAL_USER, top_k=5)]
     assert found == sorted(catalog.chunk_ids())[:5]
+
+
+def test_a_text_that_is_stored_in_parts_comes_back_whole(catalog, put, record, monkeypatch):
+    monkeypatch.setattr("llmapp.catalog.document_rows._PART_CHARS", 3)
+    put(record("a", "ab😀cdéfgh"), record("b", "xyz"))
+    assert catalog.text("s", "a", principal=LOCAL_USER) == "ab😀cdéfgh"
+    assert catalog.stored_text("s", "a").text == "ab😀cdéfgh"
+    assert catalog.stored_text("s", "b").text == "xyz"
+    catalog.delete("s", ["a"])
+    assert catalog.text("s", "a", principal=LOCAL_USER) is None

@@ -1,9 +1,12 @@
--- Apart, because a row is read to its end for a column behind the text, and a sync reads the facts of every document.
+-- Apart, because a row is read to its end for a column behind the text, and a sync reads the facts of every document. In parts,
+-- because a text is held several times on its way into a row.
 CREATE TABLE texts (
-    document INTEGER PRIMARY KEY REFERENCES documents (id) ON DELETE CASCADE,
-    text     TEXT NOT NULL
+    document INTEGER NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+    part     INTEGER NOT NULL,
+    text     TEXT NOT NULL,
+    PRIMARY KEY (document, part)
 ) STRICT;
-INSERT INTO texts SELECT id, text FROM documents;
+INSERT INTO texts SELECT id, 0, text FROM documents;
 ALTER TABLE documents DROP COLUMN text;
 
 ALTER TABLE documents ADD COLUMN own_acl INTEGER NOT NULL DEFAULT 0;   -- whether the access list is the document's own
