@@ -4,10 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from llmapp.catalog.catalog import Catalog
 from llmapp.testing.fakes import HashEmbedder
 
+settings.register_profile("shared machine", deadline=None)  # no test is timed: machines are shared
+settings.load_profile("shared machine")
 _ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -7,7 +7,8 @@ from rich.console import Console
 
 from llmapp import open_app
 from llmapp.cli.progress import ProgressBar
-from llmapp.cli.render import print_answer, print_reports
+from llmapp.cli.render import print_answer
+from llmapp.cli.reports import print_reports
 
 QUESTIONS = (
     # The home policy of 2024 says 14 days, the Austrian supplement five: only page 2 of one PDF is right.

@@ -93,7 +93,16 @@ def test_an_error_says_whether_to_try_again():
 def test_a_quarantined_document_comes_with_its_reason():
     record = QuarantineRecord("s", "d", "/d", "parse", "parse_failed", "no text", None, 2, "2026-11-23T00:00:00Z")
     assert quarantine_shape([record]) == [
-        {"document_id": "s:d", "uri": "/d", "stage": "parse", "code": "parse_failed", "reason": "no text"}
+        {
+            "document_id": "s:d",
+            "uri": "/d",
+            "stage": "parse",
+            "code": "parse_failed",
+            "reason": "no text",
+            "attempts": 2,
+            "retry": "host",
+            "next_try_at": None,
+        }
     ]
 
 

@@ -203,13 +203,21 @@ def test_a_large_source_is_sampled(project):
     assert "skipped" not in outcomes("notes", "--limit", "0", "-c", str(project)).values()
 
 
-def test_a_broken_promise_is_told_without_the_secret_and_ends_with_exit_code_1(leaky, project):
-    arguments = ("leaky", "--set", "token=s3cret!", "-c", str(project))
+def test_a_broken_promise_is_told_without_the_secret_and_ends_with_exit_code_1(leaky, project, monkeypatch):
+    monkeypatch.setenv("ACME_TOKEN", "s3cret!")
+    arguments = ("leaky", "--set", 'token={"env": "ACME_TOKEN"}', "-c", str(project))
     done = invoke("test", *arguments)
     assert done.exit_code == 1
     assert "✗ shows no secret: the secret token is shown" in done.stdout
     assert outcomes(*arguments)["shows_no_secret"] == "failed"
     assert "s3cret!" not in done.output + json.dumps(shape("test", *arguments))
+
+
+def test_a_secret_in_plain_words_is_refused_as_in_the_settings(leaky, project):
+    done = invoke("test", "leaky", "--set", "token=s3cret!", "-c", str(project))
+    assert done.exit_code == 3
+    assert "env" in done.stderr
+    assert "s3cret!" not in done.output
 
 
 def test_a_secret_comes_from_the_environment_as_in_the_settings(leaky, project, monkeypatch):
@@ -221,8 +229,9 @@ def test_a_secret_comes_from_the_environment_as_in_the_settings(leaky, project, 
     assert "s3cret!" not in done.output
 
 
-def test_a_source_that_is_down_is_told_without_the_secret(leaky, project):
-    arguments = ("leaky", "--set", "token=s3cret!", "--set", "is_down=true", "-c", str(project))
+def test_a_source_that_is_down_is_told_without_the_secret(leaky, project, monkeypatch):
+    monkeypatch.setenv("ACME_TOKEN", "s3cret!")
+    arguments = ("leaky", "--set", 'token={"env": "ACME_TOKEN"}', "--set", "is_down=true", "-c", str(project))
     done = invoke("test", *arguments)
     assert done.exit_code == 1
     assert "✗ can be read: reading it from the start raises ConnectorError: 401 for ***: renew the token" in done.stdout

