@@ -258,6 +258,7 @@ class Parts:
         from llmapp.ingestion.embedding_text import chunk_tokens
         from llmapp.ingestion.ingestor import IngestLimits, Ingestor
         from llmapp.ingestion.pipeline import Bounds
+        from llmapp.ingestion.upgrading import FailureLimits
 
         given = self.settings.ingestion
         return Ingestor(
@@ -270,8 +271,7 @@ class Parts:
                 max_bytes=given.max_bytes,
                 max_chunks=given.max_chunks,
                 brake=Brake(given.max_deleted_share, given.max_deleted),
-                failed_share=given.max_failed_share,
-                failed_documents=given.max_failed,
+                failures=FailureLimits(given.max_failed_share, given.max_failed),
             ),
             setup=given.setup,
         )

@@ -19,7 +19,7 @@ from llmapp.errors import ConfigError, ConnectorError, DocumentNotFoundError, LL
 if TYPE_CHECKING:
     from llmapp.ingestion.planning import IngestPlan, SourcePlan
     from llmapp.ingestion.report import IngestReport
-    from llmapp.ingestion.source_run import RunOptions
+    from llmapp.ingestion.source_run import RunOptions, SourceRun
     from llmapp.ingestion.upgrading import UpgradePlan
     from llmapp.protocols import Progress
     from llmapp.purge import PurgeReport
@@ -77,8 +77,9 @@ class Documents(Parts):
             A report for each source, in order; of one that failed, with its error.
 
         Raises:
-            ConfigError: No path and no source is named.
+            ConfigError: No path and no source is named, or deletions are confirmed for none of the sources.
             LockedError: Another process is ingesting.
+            TooManyFailuresError: Too many documents could not be embedded anew.
             EmbedderError: The embedder failed.
             CostError: Embedding could pass a budget, or has no price.
             CatalogError: The database failed.
@@ -86,18 +87,19 @@ class Documents(Parts):
         from llmapp.ingestion.source_run import RunOptions
 
         sources = self.source_book.of(paths) if paths else self.source_book.all()
+        self._check_names(confirm_deletions, sources)
         with self._ingesting(wait_s):
             self._upgrade(progress)
-            reports = []
+            reports: list[IngestReport] = []
             for source in sources:
-                for name in self.source_book.superseded_by(source):
-                    self.catalog.delete(name, self.catalog.document_ids(name))
                 options = RunOptions(confirm_deletions=source.name in confirm_deletions, retry_now=retry_now)
                 reports.append(self._run(source, options, progress))
-            self.catalog.drop_staged()
+                # Only now: what the path has brought is there twice for a moment rather than lost when the source is down.
+                for name in () if reports[-1].error else self.source_book.superseded_by(source):
+                    self.catalog.forget_source(name)
             return reports
 
-    def plan(self, paths: Sequence[Path | str] = ()) -> IngestPlan:
+    def plan(self, paths: Sequence[Path | str] = (), *, wait_s: float = 0.0) -> IngestPlan:
         """See what `sync` would do, take and cost; nothing is changed, though sources are read and documents parsed.
 
         Raises:
@@ -108,8 +110,8 @@ class Documents(Parts):
 
         sources = self.source_book.of(paths) if paths else self.source_book.all()
         ingestor, keys = self.ingestor, set[str]()
-        with self._ingesting(0.0):
-            upgrade = ingestor.upgrade.plan()
+        with self._ingesting(wait_s, apply=False):
+            upgrade = ingestor.upgrade.plan(keys)
             plans = tuple(self._plan(source, keys) for source in sources)
         plan = IngestPlan(
             embedder=self.embedder.identity,
@@ -121,8 +123,21 @@ class Documents(Parts):
         )
         return replace(plan, cost_usd=self.embedder.cost_usd(plan.embedded_tokens))
 
-    def follow(self, plan: IngestPlan, *, progress: Progress | None = None, wait_s: float = 0.0) -> list[IngestReport]:
+    def follow(
+        self,
+        plan: IngestPlan,
+        *,
+        progress: Progress | None = None,
+        confirm_deletions: Collection[str] = (),
+        wait_s: float = 0.0,
+    ) -> list[IngestReport]:
         """Do what a plan says and nothing else; whatever a source says differently by now is left alone.
+
+        Args:
+            plan: From `plan`, or read from a manifest.
+            progress: Told of every document.
+            confirm_deletions: Names of sources of which any number of documents may be deleted.
+            wait_s: Seconds to wait for another process that is ingesting.
 
         Returns:
             A report for each source of the plan; one with a `SourceMovedError` where something was different.
@@ -137,8 +152,15 @@ class Documents(Parts):
             raise ConfigError("the manifest was made for another embedder or chunker", hint="plan again")
         with self._ingesting(wait_s):
             self._upgrade(progress)
-            options = RunOptions(confirm_deletions=True)  # what is deleted stands in the plan
-            return [self._run(self._named(each.source), options, progress, plan=each) for each in plan.sources]
+            return [
+                self._run(
+                    self._named(each.source),
+                    RunOptions(confirm_deletions=each.source in confirm_deletions),
+                    progress,
+                    plan=each,
+                )
+                for each in plan.sources
+            ]
 
     def retry_quarantined(self, names: Sequence[str] = (), *, progress: Progress | None = None) -> list[IngestReport]:
         """Try documents that were set aside now, by reading their sources again.
@@ -156,7 +178,16 @@ class Documents(Parts):
         sources = sorted({source for source, _ in self.quarantined_named(names)})
         with self._ingesting(0.0):
             self._upgrade(progress)
-            return [self._run(self._named(source), RunOptions(retry_now=True), progress) for source in sources]
+            return [self._retry(source, RunOptions(retry_now=True), progress) for source in sources]
+
+    def _retry(self, name: str, options: RunOptions, progress: Progress | None) -> IngestReport:
+        from llmapp.ingestion.report import IngestReport
+
+        try:
+            source = self._named(name)
+        except ConfigError as error:  # the other sources are not to wait for one that has left the settings
+            return IngestReport(name, 0, "failed", error=error)
+        return self._run(source, options, progress)
 
     def drop_quarantined(self, names: Sequence[str]) -> int:
         """Let go of documents that were set aside: neither listed nor tried until they change. How many there were.
@@ -251,9 +282,16 @@ class Documents(Parts):
         with FileLock(self.settings.state / "ingest.lock", purpose="ingestion", wait_s=wait_s):
             try:
                 yield
+                if apply:
+                    self.catalog.drop_staged()
             finally:
                 if apply:
                     self.projection.apply_pending()
+
+    def _check_names(self, names: Collection[str], sources: Sequence[DocumentSource]) -> None:
+        known = [source.name for source in sources]
+        if wrong := next((name for name in names if name not in known), None):
+            raise ConfigError(f"there is no source {wrong!r} in this ingest", hint=f"there are: {', '.join(known)}")
 
     def _upgrade(self, progress: Progress | None) -> UpgradePlan | None:
         upgrade = self.ingestor.upgrade
@@ -268,22 +306,27 @@ class Documents(Parts):
         from llmapp.ingestion.report import IngestReport
 
         started = False
-        effects = FollowedEffects(self.ingestor.effects(source.name), plan) if plan else None
+        effects = FollowedEffects(self.ingestor.effects(source.name), plan, self.catalog) if plan else None
+
+        def check(run: SourceRun) -> None:
+            if effects:
+                effects.check()
+            if run.found_nothing and not options.confirm_deletions:
+                raise _found_nothing(source.name, self.catalog.count_documents(source.name))
+
         try:
             connector, rules = source.connector, source.access
             started = True
             with counted() as spending:
-                report = self.ingestor.run(
+                return self.ingestor.run(
                     source.name,
                     connector,
                     options=replace(options, access=rules),
                     effects=effects,
                     progress=progress,
                     cost_nano_usd=lambda: spending.nano_usd,
+                    check=check,
                 )
-            if effects:
-                effects.check()
-            return replace(report, error=_nothing_in(report))
         except (ConnectorError, ConfigError) as error:
             if not started:
                 return IngestReport(source.name, 0, "failed", error=error)
@@ -295,7 +338,7 @@ class Documents(Parts):
         from llmapp.ingestion.source_run import RunOptions
 
         effects = PlannedEffects(source.name, self.catalog, self.embedder.tokenizer.special_tokens, keys)
-        held = len(self.catalog.document_ids(source.name))
+        held = self.catalog.count_documents(source.name)
         plan = SourcePlan(source.name, held=held)
         try:
             run = self.ingestor.plan(
@@ -324,8 +367,7 @@ class Documents(Parts):
         return sum(self.embedder.tokenizer.count(text) for text in sample) / (time.perf_counter() - started)
 
 
-def _nothing_in(report: IngestReport) -> SourceEmptyError | None:
-    if not report.found_nothing or report.deleted:
-        return None
-    hint = f"check its settings; if it is really empty, run llmapp ingest --confirm-deletions {report.source}"
-    return SourceEmptyError(f"{report.source} holds no documents; what was taken in from it before is kept", hint=hint)
+def _found_nothing(source: str, held: int) -> SourceEmptyError:
+    kept = f"; the {held:,} that were taken in from it before are kept" if held else ""
+    hint = f"check its settings; if it is really empty, run llmapp ingest --confirm-deletions {source}"
+    return SourceEmptyError(f"{source} holds no documents{kept}", hint=hint)

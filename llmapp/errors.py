@@ -19,6 +19,7 @@
     │   ├── UnsupportedMediaTypeError   no parser reads it
     │   ├── ParseError                  the parser refused it, or it holds no text
     │   ├── ParserCrashedError          the parser died, hung or took too much memory
+    │   ├── InvalidDocumentError        its facts or its access list cannot be taken
     │   └── LimitExceededError          it is larger than a limit allows
     ├── CatalogError                    the database cannot be used
     │   ├── CatalogVersionError         written by a newer llmapp
@@ -153,19 +154,20 @@ class CursorRejectedError(ConnectorError, code="cursor_rejected"):
 
 
 class MassDeletionError(ConnectorError, code="mass_deletion"):
-    """A run would delete more of a source than one run may; nothing of it was deleted."""
+    """A source would lose more documents than it may unasked; those that are named are still there."""
 
-    def __init__(self, source: str, *, documents: Sequence[str], held: int) -> None:
+    def __init__(self, source: str, *, documents: Sequence[str], held: int, doomed: int) -> None:
         """Name what would be deleted.
 
         Args:
             source: Name of the source.
-            documents: Ids of the documents that would go, sorted.
-            held: Documents of the source before the run.
+            documents: Ids of the documents that would go now, sorted.
+            held: Documents that the source had before the first of them was to go.
+            doomed: How many of these would then be gone.
         """
         named = ", ".join(documents[:3]) + (", …" if len(documents) > 3 else "")  # noqa: PLR2004 - as many as fit a line
         super().__init__(
-            f"{source}: {len(documents):,} of {held:,} documents would be deleted ({named})",
+            f"{source}: {doomed:,} of {held:,} documents would be deleted ({named})",
             hint=f"if they are really gone, run llmapp ingest --confirm-deletions {source}",
         )
         self.source = source
@@ -195,6 +197,10 @@ class ParseError(IngestionError, code="parse_failed"):
 
 class ParserCrashedError(IngestionError, code="parser_crashed"):
     """The parser process died, took too long or took too much memory."""
+
+
+class InvalidDocumentError(IngestionError, code="invalid_document"):
+    """What a source says of a document cannot be taken: its facts, or its access list."""
 
 
 class LimitExceededError(IngestionError, code="limit_exceeded"):

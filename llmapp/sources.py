@@ -5,17 +5,16 @@ Knows which folder belongs to which source, so that no document is taken in twic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, permutations
+from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, SecretStr
-
 from llmapp.config import Settings, SourceSettings, with_secrets
 from llmapp.errors import ConfigError, SourceNotFoundError
+from llmapp.ingestion.secrets import secrets_in
 from llmapp.types import LOCAL_USER
 
 if TYPE_CHECKING:
@@ -114,7 +113,7 @@ class SourceBook:
         if name == "files":
             settings.setdefault("relative_to", str(self._settings.root))
         connector = load_connector(name, settings)
-        _check_secrets(name, connector, set(_secrets_in(settings)))
+        _check_secrets(name, connector, set(secrets_in(settings)))
         return connector
 
     def of(self, paths: Sequence[Path | str]) -> list[DocumentSource]:
@@ -159,21 +158,10 @@ class SourceBook:
 
 def _check_secrets(name: str, connector: Connector, from_environment: set[str]) -> None:
     """See that no secret stands in the file, which is shared and kept."""
-    if isinstance(connector, BaseModel) and set(_secrets_in(dict(connector))) - from_environment:
+    if set(secrets_in(connector)) - from_environment:
         raise ConfigError(
             f"a secret of connector {name} stands in llmapp.toml", hint='write it as { env = "NAME" } and set that variable'
         )
-
-
-def _secrets_in(value: object) -> Iterator[str]:
-    if isinstance(value, SecretStr):
-        yield value.get_secret_value()
-    elif isinstance(value, BaseModel):
-        yield from _secrets_in(dict(value))
-    elif isinstance(value, Mapping):
-        yield from chain.from_iterable(map(_secrets_in, value.values()))
-    elif isinstance(value, list | tuple):
-        yield from chain.from_iterable(map(_secrets_in, value))
 
 
 def _holds(outer: DocumentSource, inner: DocumentSource) -> bool:

@@ -113,6 +113,32 @@ def test_an_emptied_folder_is_an_error_until_it_is_confirmed(build, notes):
     assert (report.error, report.deleted, app.catalog.counts().documents) == (None, 3, 0)
 
 
+def test_a_source_that_is_empty_and_known_to_be_is_no_error(build, notes):
+    app = build()
+    for file in notes.iterdir():
+        file.unlink()
+    assert isinstance(app.sync()[0].error, SourceEmptyError)
+    assert app.status().last_runs[0].status == "failed"
+    assert app.sync(confirm_deletions=["notes"])[0].error is None
+
+
+def test_deletions_are_confirmed_for_sources_that_there_are(build):
+    with pytest.raises(ConfigError, match="nots"):
+        build().sync(confirm_deletions=["nots"])
+
+
+def test_a_path_that_a_source_takes_over_is_kept_until_that_source_was_read(build, notes, tmp_path):
+    embedder = HashEmbedder()
+    build(sources=()).sync([notes])
+    app = build(embedder=embedder)
+    hidden = notes.rename(tmp_path / "not mounted")
+    app.sync()
+    assert app.catalog.counts().documents == 3
+    hidden.rename(notes)
+    app.sync()
+    assert (app.catalog.sources(), app.catalog.counts().documents, embedder.embedded) == (["notes"], 3, [])
+
+
 def test_another_embedder_embeds_everything_again_at_the_next_sync(build):
     build().sync()
     app = build(embedder=HashEmbedder(dim=32))
@@ -180,6 +206,30 @@ def test_a_plan_says_that_deletions_need_confirmation(build, notes):
     assert (source.needs_confirmation, source.count("delete"), source.held, source.error) == (True, 20, 33, "")
 
 
+def test_a_manifest_with_too_many_deletions_needs_confirmation_too(build, notes):
+    fill(notes, 30)
+    app = build()
+    app.sync()
+    for file in sorted(notes.iterdir())[:20]:
+        file.unlink()
+    plan = app.plan()
+    assert isinstance(app.follow(plan)[0].error, MassDeletionError)
+    assert app.catalog.counts().documents == 33
+    (report,) = app.follow(plan, confirm_deletions=["notes"])
+    assert (report.error, report.deleted) == (None, 20)
+
+
+def test_a_plan_counts_a_text_once_though_an_upgrade_needs_it_too(build, notes):
+    build().sync()
+    (notes / "copy.md").write_text((notes / "water.md").read_text())
+    embedder = HashEmbedder(dim=32)
+    app = build(embedder=embedder)
+    planned = app.plan().embedded_texts
+    embedder.embedded.clear()
+    app.sync()
+    assert planned == len(embedder.embedded) == 3
+
+
 def test_a_plan_of_a_source_that_cannot_be_read_says_why(build, notes):
     app = build()
     notes.rename(notes.with_name("elsewhere"))
@@ -241,6 +291,15 @@ def test_a_setting_that_lets_a_document_in_has_it_tried_again(build, notes):
     assert app.sync()[0].quarantined == 1
     assert app.sync()[0].still_quarantined == 1
     assert build(ingestion={"max_bytes": 100_000}).sync()[0].added == 1
+
+
+def test_a_source_that_has_left_the_settings_does_not_keep_the_others_from_being_tried_again(build, notes, tmp_path):
+    (notes / "blank.md").write_text(" \n")
+    other = SourceSettings(name="aa", acl=("public",), settings={"path": "notes"})
+    mine = SourceSettings(name="notes", acl=("public",), settings={"path": "notes"})
+    build(sources=(other, mine)).sync()
+    gone, tried = build().retry_quarantined()
+    assert (gone.source, gone.status, tried.source, tried.quarantined) == ("aa", "failed", "notes", 1)
 
 
 # ---- purge and forget

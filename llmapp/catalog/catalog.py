@@ -72,7 +72,7 @@ class Catalog(SyncState, Staging, Purging, LiveChunks):
         """What is known of a document; None when it is not in the catalog."""
         found = self._db.read(
             f"""
-            SELECT document_id, revision, content_hash, {_GRANTS} AS acl, own_acl, parser, chunker FROM documents d
+            SELECT document_id, revision, content_hash, {_GRANTS} AS acl, own_acl, parser, chunker, is_narrowed FROM documents d
             WHERE source = :source AND document_id = :id
             """,  # noqa: S608 - a constant
             {"source": source, "id": document_id},
@@ -80,20 +80,26 @@ class Catalog(SyncState, Staging, Purging, LiveChunks):
         if not found:
             return None
         row = dict(found[0])
-        return StoredDocument(**{**row, "acl": frozenset(json.loads(row["acl"])), "own_acl": bool(row["own_acl"])})
+        acl, flags = frozenset(json.loads(row["acl"])), {name: bool(row[name]) for name in ("own_acl", "is_narrowed")}
+        return StoredDocument(**{**row, **flags, "acl": acl})
 
     def document_ids(self, source: str) -> set[str]:
         """The ids of all documents of a source."""
         found = self._db.read("SELECT document_id FROM documents WHERE source = :source", {"source": source})
         return {row[0] for row in found}
 
-    def followers(self, source: str) -> dict[str, frozenset[str]]:
-        """The access lists, by document id, of those documents that have none of their own."""
+    def count_documents(self, source: str) -> int:
+        """Number of documents of a source."""
+        found = self._db.read("SELECT count(*) FROM documents WHERE source = :source", {"source": source})
+        return int(found[0][0])
+
+    def followers(self, source: str) -> dict[str, tuple[frozenset[str], bool]]:
+        """Of the documents without an access list of their own: by id, the list, and whether it was narrowed."""
         found = self._db.read(
-            f"SELECT document_id, {_GRANTS} FROM documents d WHERE source = :source AND NOT own_acl",  # noqa: S608 - a constant
+            f"SELECT document_id, {_GRANTS}, is_narrowed FROM documents d WHERE source = :source AND NOT own_acl",  # noqa: S608 - a constant
             {"source": source},
         )
-        return {row[0]: frozenset(json.loads(row[1])) for row in found}
+        return {row[0]: (frozenset(json.loads(row[1])), bool(row[2])) for row in found}
 
     def hidden(self, source: str) -> int:
         """Number of documents of a source that nobody may read."""
@@ -128,7 +134,6 @@ class Catalog(SyncState, Staging, Purging, LiveChunks):
             rows.put_embeddings(connection, vectors)
             for record in records:
                 rows.put(connection, record)
-            rows.drop_unused_embeddings(connection)
             rows.advance(connection)
 
     def touch(self, source: str, document_id: str, *, revision: str | None) -> None:
@@ -140,13 +145,23 @@ class Catalog(SyncState, Staging, Purging, LiveChunks):
             )
             connection.execute("DELETE FROM quarantine WHERE source = :source AND document_id = :id", name)
 
-    def set_access(self, source: str, access: Mapping[str, Iterable[str]], *, own: bool) -> None:
+    def drop_unused(self) -> None:
+        """Drop the vectors that were let go since the last time and that nothing uses.
+
+        At the end of a run: a text that moves from one document to another keeps its vector, and is not paid for again.
+        """
+        if self._db.read("SELECT 1 FROM freed LIMIT 1"):
+            with self._db.transaction() as connection:
+                rows.drop_unused_embeddings(connection)
+
+    def set_access(self, source: str, access: Mapping[str, Iterable[str]], *, own: bool, narrowed: bool = False) -> None:
         """Give documents other access lists, in one transaction; nothing is embedded.
 
         Args:
             source: Their source.
             access: Grants by document id; documents that are not there are passed over.
             own: Whether the lists are the documents' own, or the source's.
+            narrowed: Whether the source grants more, to a content that is not committed yet.
         """
         with self._db.transaction() as connection:
             for document_id, grants in access.items():
@@ -157,12 +172,13 @@ class Catalog(SyncState, Staging, Purging, LiveChunks):
                         [{"document": document, "name": name} for name in sorted(set(grants))],
                     )
                     connection.execute(
-                        "UPDATE documents SET own_acl = :own WHERE id = :document", {"own": int(own), "document": document}
+                        "UPDATE documents SET own_acl = :own, is_narrowed = :narrowed WHERE id = :document",
+                        {"own": int(own), "narrowed": int(narrowed), "document": document},
                     )
             rows.advance(connection)
 
     def delete(self, source: str, document_ids: Iterable[str]) -> int:
-        """Remove documents with their chunks, and embeddings that no other chunk uses.
+        """Remove documents with their chunks; vectors that nothing uses go with the next `drop_unused`.
 
         Returns:
             Number of documents removed.
@@ -170,7 +186,6 @@ class Catalog(SyncState, Staging, Purging, LiveChunks):
         with self._db.transaction() as connection:
             rows.begin(connection)
             removed = sum(rows.remove(connection, source, document_id) for document_id in document_ids)
-            rows.drop_unused_embeddings(connection)
             if removed:
                 rows.advance(connection)
             return removed
@@ -187,9 +202,12 @@ class Catalog(SyncState, Staging, Purging, LiveChunks):
                 "SELECT document_id FROM documents WHERE source = :source", {"source": source}
             ).fetchall()
             removed = sum(rows.remove(connection, source, row[0]) for row in names)
-            rows.drop_unused_embeddings(connection)
-            for table in ("cursors", "quarantine", "runs"):
+            connection.execute(
+                "INSERT OR IGNORE INTO freed SELECT embedding FROM staged_chunks WHERE source = :source", {"source": source}
+            )
+            for table in ("cursors", "quarantine", "runs", "staged_chunks", "staged_documents"):
                 connection.execute(f"DELETE FROM {table} WHERE source = :source", {"source": source})  # noqa: S608 - named above
+            rows.drop_unused_embeddings(connection)
             rows.advance(connection)
             return removed
 
@@ -230,8 +248,8 @@ class Catalog(SyncState, Staging, Purging, LiveChunks):
         """
         found = self._db.iterate(
             f"""
-            SELECT d.source, d.document_id, d.content_hash, d.parser, d.chunker, d.uri, d.title, c.chunk_id, c.start_char, c.end_char,
-                   c.heading, c.text, {_GRANTS}, e.vector
+            SELECT d.source, d.document_id, d.content_hash, d.parser, d.chunker, d.uri, d.title, d.media_type, d.metadata, d.page_starts,
+                   d.own_acl, {_GRANTS}, c.chunk_id, c.title, c.heading, c.page, c.start_char, c.end_char, c.text, e.vector
             FROM documents d LEFT JOIN chunks c ON c.document = d.id LEFT JOIN embeddings e ON e.id = c.embedding
             ORDER BY d.source, d.document_id, c.chunk_id
             """  # noqa: S608 - a constant

@@ -88,8 +88,8 @@ class Database:
         """
         try:
             with self._writing, self._borrowed() as connection:
-                connection.execute("BEGIN IMMEDIATE")
                 try:
+                    connection.execute("BEGIN IMMEDIATE")
                     yield connection
                     connection.execute("COMMIT")
                 except BaseException:

@@ -1,7 +1,7 @@
 """The rows of one document, written and removed within a transaction of the caller.
 
 Knows the tables and keeps three things right: a chunk that was there before is no news for the vector index, a vector
-that no chunk uses any more goes, and a document is replaced as a whole. Notes of one transaction stand in temporary tables.
+that no chunk uses any more is noted, and a document is replaced as a whole. Notes of one transaction stand in temporary tables.
 """
 
 from __future__ import annotations
@@ -35,8 +35,6 @@ def begin(connection: sqlite3.Connection) -> None:
     """Start the notes of a transaction."""
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS touched (document INTEGER PRIMARY KEY)")
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS former (chunk_id TEXT PRIMARY KEY)")
-    connection.execute("CREATE TEMP TABLE IF NOT EXISTS freed (embedding INTEGER PRIMARY KEY)")
-    connection.execute("DELETE FROM temp.freed")
 
 
 def put_embeddings(connection: sqlite3.Connection, vectors: Mapping[str, FloatArray]) -> None:
@@ -99,7 +97,7 @@ def take_chunks(connection: sqlite3.Connection) -> None:
         "INSERT INTO temp.former SELECT chunk_id FROM chunks WHERE document IN (SELECT document FROM temp.touched)"
     )
     connection.execute(
-        "INSERT OR IGNORE INTO temp.freed SELECT embedding FROM chunks WHERE document IN (SELECT document FROM temp.touched)"
+        "INSERT OR IGNORE INTO freed SELECT embedding FROM chunks WHERE document IN (SELECT document FROM temp.touched)"
     )
     connection.execute("DELETE FROM chunks WHERE document IN (SELECT document FROM temp.touched)")
 
@@ -133,16 +131,17 @@ def put_staged(connection: sqlite3.Connection, part: StagedChunks) -> None:
     name = {"source": part.source, "id": part.document_id, "version": part.version}
     connection.executemany(
         """
-        INSERT OR IGNORE INTO staged_chunks (source, document_id, version, start_char, end_char, chunk_id, embedding, title,
+        INSERT INTO staged_chunks (source, document_id, version, start_char, end_char, chunk_id, embedding, title,
                                              heading, text, page)
         VALUES (:source, :id, :version, :start, :end, :chunk_id, (SELECT id FROM embeddings WHERE key = :key), :title, :heading,
                 :text, :page)
+        ON CONFLICT (source, document_id, version, start_char) DO NOTHING
         """,
         [{**name, **_values(chunk, key)} for chunk, key in zip(part.chunks, part.keys, strict=True)],
     )
     if part.is_complete:
         others = "FROM staged_chunks WHERE source = :source AND document_id = :id AND version <> :version"
-        connection.execute(f"INSERT OR IGNORE INTO temp.freed SELECT embedding {others}", name)
+        connection.execute(f"INSERT OR IGNORE INTO freed SELECT embedding {others}", name)
         connection.execute(f"DELETE {others}", name)
         connection.execute("INSERT OR REPLACE INTO staged_documents VALUES (:source, :id, :version)", name)
 
@@ -151,20 +150,21 @@ def forget_staged(connection: sqlite3.Connection, source: str, document_id: str)
     """Drop what is staged for a document."""
     name = {"source": source, "id": document_id}
     where = "WHERE source = :source AND document_id = :id"
-    connection.execute(f"INSERT OR IGNORE INTO temp.freed SELECT embedding FROM staged_chunks {where}", name)  # noqa: S608 - a constant
+    connection.execute(f"INSERT OR IGNORE INTO freed SELECT embedding FROM staged_chunks {where}", name)  # noqa: S608 - a constant
     connection.execute(f"DELETE FROM staged_chunks {where}", name)  # noqa: S608
     connection.execute(f"DELETE FROM staged_documents {where}", name)  # noqa: S608
 
 
 def drop_unused_embeddings(connection: sqlite3.Connection) -> None:
-    """Drop vectors that were let go and that nothing uses. At the end: a later document may need what an earlier one left."""
+    """Drop vectors that were let go and that nothing uses."""
     connection.execute(
         """
-        DELETE FROM embeddings WHERE id IN (SELECT embedding FROM temp.freed)
+        DELETE FROM embeddings WHERE id IN (SELECT embedding FROM freed)
         AND NOT EXISTS (SELECT 1 FROM chunks WHERE chunks.embedding = embeddings.id)
         AND NOT EXISTS (SELECT 1 FROM staged_chunks WHERE staged_chunks.embedding = embeddings.id)
         """
     )
+    connection.execute("DELETE FROM freed")
 
 
 def advance(connection: sqlite3.Connection) -> None:

@@ -17,6 +17,9 @@ from llmapp.catalog.records import Traces
 
 _SAMPLE_CHARS = 40
 """Long enough that no other text holds it by chance, short enough to lie within one page of the file."""
+_LEAST_SAMPLE_CHARS = 12
+_MOST_SAMPLES = 64
+"""Pieces of a document, and vectors, that are looked for; every file is searched for each of them."""
 
 
 class Purging:
@@ -56,6 +59,10 @@ class Purging:
                 "INSERT OR REPLACE INTO purged VALUES (:name, :now)",
                 {"name": _hashed(source, document_id), "now": datetime.now(UTC).isoformat(timespec="seconds")},
             )
+            connection.execute(  # the reason of a run may name it
+                "UPDATE runs SET error = '' WHERE source = :source AND instr(error, :id)",
+                {"source": source, "id": document_id},
+            )
             connection.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('optimize')")
             rows.advance(connection)
         self._db.compact()
@@ -84,14 +91,15 @@ class Purging:
             """,
             {"source": source, "id": document_id},
         )
-        samples = [_whole_words(row["text"][:_SAMPLE_CHARS]) for row in chunks if len(row["text"]) >= _SAMPLE_CHARS]
+        spread = chunks[:: -(-len(chunks) // _MOST_SAMPLES) or 1]
+        samples = [_whole_words(row["text"]) for row in spread if len(row["text"]) >= _LEAST_SAMPLE_CHARS]
         shared = self._shared(samples, source, document_id)
         return Traces(
             source,
             document_id,
             chunk_ids=tuple(row["chunk_id"] for row in chunks),
             texts=tuple(text for text in samples if text not in shared),
-            vectors=tuple(row["vector"] for row in chunks if row["uses"] == 1),
+            vectors=tuple(row["vector"] for row in spread if row["uses"] == 1),
         )
 
     def rows_left(self, traces: Traces) -> dict[str, int]:
@@ -124,8 +132,11 @@ class Purging:
 
 
 def _whole_words(text: str) -> str:
-    """The text without the word in which it breaks off: full text knows whole words."""
-    return text.rsplit(maxsplit=1)[0] if len(text.split()) > 1 else text
+    """The beginning of a text, without a word in which it would break off: full text knows whole words."""
+    if len(text) <= _SAMPLE_CHARS:
+        return text
+    cut = text[:_SAMPLE_CHARS]
+    return cut.rsplit(maxsplit=1)[0] if len(cut.split()) > 1 else cut
 
 
 def _hashed(source: str, document_id: str) -> str:

@@ -33,6 +33,8 @@ class StoredDocument:
     """Whether the access list is the document's own; else it is that of the source."""
     parser: str
     chunker: str
+    is_narrowed: bool = False
+    """Whether the source grants more by now, to a content that is not committed yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class StagedChunks:
     source: str
     document_id: str
     version: str
-    """Hash of the text and of the parts that made the chunks."""
+    """Hash of the content and of the parts that made text, chunks and vectors of it."""
     chunks: Sequence[Chunk]
     """In the order of the text."""
     keys: Sequence[str]

@@ -73,7 +73,6 @@ class Staging:
             rows.put_embeddings(connection, vectors)
             for part in parts:
                 rows.put_staged(connection, part)
-            rows.drop_unused_embeddings(connection)
 
     def swap_staged(self, *, chunker: str, embedder: str) -> None:
         """Put the staged chunks in the place of the live ones, all at once, and name the parts that made them."""
@@ -82,6 +81,7 @@ class Staging:
             documents = connection.execute(
                 "SELECT d.id FROM documents d JOIN staged_documents s ON s.source = d.source AND s.document_id = d.document_id"
             ).fetchall()
+            connection.execute("INSERT OR IGNORE INTO freed SELECT embedding FROM staged_chunks")
             rows.touch(connection, [row[0] for row in documents])
             rows.take_chunks(connection)
             rows.insert_staged(connection)
@@ -102,7 +102,7 @@ class Staging:
             return
         with self._db.transaction() as connection:
             rows.begin(connection)
-            connection.execute("INSERT OR IGNORE INTO temp.freed SELECT embedding FROM staged_chunks")
+            connection.execute("INSERT OR IGNORE INTO freed SELECT embedding FROM staged_chunks")
             connection.execute("DELETE FROM staged_chunks")
             connection.execute("DELETE FROM staged_documents")
             rows.drop_unused_embeddings(connection)

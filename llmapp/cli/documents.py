@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from llmapp.cli.errors import exit_code, print_error
 from llmapp.cli.options import AsJson, Config, opened, print_json
+from llmapp.errors import ConfigError, ConnectorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,15 +46,21 @@ def ingest(
 ) -> None:
     """Take documents in: new and changed ones are parsed and embedded, removed ones disappear."""
     with opened(config, as_json=as_json) as app:
+        confirmed = tuple(confirm_deletions or ())
         if dry_run:
-            _plan(app, paths or (), manifest, as_json=as_json)
+            _plan(app, paths or (), manifest, wait, as_json=as_json)
         elif manifest is not None:
+            if paths:
+                raise ConfigError("a manifest says itself what is read", hint="leave out the paths")
             from llmapp.ingestion.planning import read_manifest
 
             plan = read_manifest(_text_of(manifest))
-            synced(app, lambda progress: app.follow(plan, progress=progress, wait_s=wait), as_json=as_json)
+            synced(
+                app,
+                lambda progress: app.follow(plan, progress=progress, confirm_deletions=confirmed, wait_s=wait),
+                as_json=as_json,
+            )
         else:
-            confirmed = tuple(confirm_deletions or ())
             synced(
                 app,
                 lambda progress: app.sync(paths or (), progress=progress, confirm_deletions=confirmed, wait_s=wait),
@@ -125,25 +133,25 @@ def synced(app: App, sync: Callable[[Progress | None], Sequence[IngestReport]], 
         raise typer.Exit(exit_code(errors[0]))
 
 
-def _plan(app: App, paths: Sequence[Path], manifest: Path | None, *, as_json: bool) -> None:
+def _plan(app: App, paths: Sequence[Path], manifest: Path | None, wait_s: float, *, as_json: bool) -> None:
     import json
 
     from rich.console import Console
 
     from llmapp.cli.reports import print_plan
 
-    plan = app.plan(paths)
+    plan = app.plan(paths, wait_s=wait_s)
     if manifest is not None:
         _write(manifest, json.dumps(plan.shape(), indent=1, ensure_ascii=False))
     if as_json:
         print_json(plan.shape())
     else:
         print_plan(Console(), plan)
+    if any(source.error for source in plan.sources):
+        raise typer.Exit(exit_code(ConnectorError("")))
 
 
 def _text_of(file: Path) -> str:
-    from llmapp.errors import ConfigError
-
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -153,9 +161,8 @@ def _text_of(file: Path) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    from llmapp.errors import ConfigError
-
     try:
-        file.write_text(text, encoding="utf-8")
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as opened:
+            opened.write(text)  # it names documents and who may read them
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror}", hint="name another file") from error

@@ -80,8 +80,10 @@ def _notes(report: IngestReport) -> list[str]:
 
 def print_quarantine(console: Console, records: Sequence[QuarantineRecord]) -> None:
     """Print the documents that were set aside, each with its reason; nothing when there are none."""
-    for record in records:
+    for record in records[:_MOST_NAMED]:
         console.print(Text(f"  quarantined {record.uri}: {record.reason} ({record.code})", style="red"))
+    if len(records) > _MOST_NAMED:
+        console.print(Text(f"  … and {len(records) - _MOST_NAMED:,} more: llmapp quarantine list", style="red"))
 
 
 def print_quarantine_table(console: Console, records: Sequence[QuarantineRecord]) -> None:
@@ -177,9 +179,8 @@ def print_purge(console: Console, report: PurgeReport) -> None:
     table.add_column("for", justify="right")
     table.add_column("found", justify="right")
     for trace in report.traces:
-        table.add_row(
-            trace.place, f"{trace.looked_for:,}", Text(f"{trace.found:,}", style="red" if trace.found else "green")
-        )
+        found = Text(f"{trace.found:,}", style="red" if trace.found else "green")
+        table.add_row(trace.place, f"{trace.looked_for:,}", found if trace.looked_for else Text("–", style="dim"))
     console.print(table)
     console.print("  It is gone, and kept out." if report.is_gone else Text("  It is not gone everywhere.", style="red"))
 

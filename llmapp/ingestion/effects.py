@@ -31,7 +31,7 @@ class Effects(Protocol):
         """Give documents other access lists; nothing is embedded."""
 
     def narrow(self, document_id: str, acl: Iterable[str], *, own: bool) -> None:
-        """Take grants away from a document whose new content is not committed yet."""
+        """Take grants away from a document whose new content is not committed yet; it counts as changed until it is."""
 
     def touch(self, document_id: str, *, revision: str | None) -> None:
         """Note a new revision of the same content; its quarantine ends."""
@@ -47,6 +47,9 @@ class Effects(Protocol):
 
     def reach(self, state: Cursor) -> None:
         """Store where the next run goes on."""
+
+    def tidy(self) -> None:
+        """The run is over: drop the vectors that nothing uses any more."""
 
 
 class CatalogEffects:
@@ -99,7 +102,7 @@ class CatalogEffects:
 
     def _commit_large(self, document: Prepared, landed: Landed) -> None:
         record = document.record
-        version = self._vectors.version(record.content_hash, record.chunker)
+        version = self._vectors.version(record.content_hash, record.parser, record.chunker)
         name = (record.source, record.document_id, version)
         chunks = self._vectors.stage(name, document.pieces or (), landed)
         started = time.perf_counter()
@@ -114,7 +117,7 @@ class CatalogEffects:
 
     def narrow(self, document_id: str, acl: Iterable[str], *, own: bool) -> None:
         """See `Effects`."""
-        self._catalog.set_access(self._source, {document_id: acl}, own=own)
+        self._catalog.set_access(self._source, {document_id: acl}, own=own, narrowed=True)
 
     def touch(self, document_id: str, *, revision: str | None) -> None:
         """See `Effects`."""
@@ -137,3 +140,7 @@ class CatalogEffects:
     def reach(self, state: Cursor) -> None:
         """See `Effects`."""
         self._catalog.checkpoint(self._source, state)
+
+    def tidy(self) -> None:
+        """See `Effects`."""
+        self._catalog.drop_unused()

@@ -26,7 +26,7 @@ from llmapp.ingestion.preparing import Preparer
 from llmapp.ingestion.report import SEEN, IngestReport
 from llmapp.ingestion.retrying import RetryPolicy
 from llmapp.ingestion.source_run import RunOptions, SourceRun
-from llmapp.ingestion.upgrading import Upgrade
+from llmapp.ingestion.upgrading import FailureLimits, Upgrade
 from llmapp.ingestion.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -43,9 +43,8 @@ class IngestLimits:
     """Chunks of one document. Count."""
     brake: Brake = field(default_factory=Brake)
     """How much of a source one run may delete unasked."""
-    failed_share: float = 0.25
-    """A run with more failed documents than this share of all that it heard of, and more than `failed_documents`, has failed."""
-    failed_documents: int = 10
+    failures: FailureLimits = field(default_factory=FailureLimits)
+    """With more of them a run has failed."""
 
 
 class Ingestor:
@@ -85,7 +84,7 @@ class Ingestor:
             parser, chunker, embedder, max_bytes=self.limits.max_bytes, max_chunks=self.limits.max_chunks, setup=setup
         )
         self._vectors = Vectors(catalog, embedder, batch_chunks=self.bounds.batch_chunks)
-        self.upgrade = Upgrade(catalog, self.preparer, embedder, self._vectors)
+        self.upgrade = Upgrade(catalog, self.preparer, embedder, self._vectors, self.limits.failures)
         """What another chunker or embedder has done again."""
 
     def run(
@@ -98,6 +97,7 @@ class Ingestor:
         effects: Effects | None = None,
         progress: Progress | None = None,
         cost_nano_usd: Callable[[], int] = lambda: 0,
+        check: Callable[[SourceRun], None] = lambda _: None,
     ) -> IngestReport:
         """Bring the catalog to what the source holds now.
 
@@ -118,6 +118,7 @@ class Ingestor:
             effects: What the run changes; None is the catalog.
             progress: Told of every document when it is done.
             cost_nano_usd: What embedding has cost so far in this run. Nano-USD.
+            check: Called at the end of the run; an error that it raises makes it a failed one.
 
         Raises:
             ConnectorError: The source cannot be read, or would lose too many documents, or too many failed; what was good
@@ -130,11 +131,12 @@ class Ingestor:
         self.catalog.bind_embedder(self.embedder.identity)
         options = options or RunOptions(AccessRules(default_acl))
         effects = effects or self.effects(source)
-        run = self._begin(source, effects, options, self.limits.brake, progress)
+        run = self._begin(source, connector, effects, options, progress=progress)
         record = _Record(self.catalog, source, self.embedder.identity, run, cost_nano_usd)
         try:
-            run.follow(connector, self.bounds)
+            run.follow(self.bounds)
             self._check_failures(source, record.counts)
+            check(run)
         except BaseException as error:
             with contextlib.suppress(CatalogError):  # the first error is the one to tell
                 record.end("failed" if isinstance(error, Exception) else "interrupted", error)
@@ -157,27 +159,36 @@ class Ingestor:
             ConnectorError: The source cannot be read.
         """
         never = Brake(share=1.0, documents=sys.maxsize)  # what would stop a run is to be seen
-        run = self._begin(source, effects, options, never)
-        run.follow(connector, self.bounds)
+        run = self._begin(source, connector, effects, options, brake=never)
+        run.follow(self.bounds)
         return run
 
     def _begin(
-        self, source: str, effects: Effects, options: RunOptions, brake: Brake, progress: Progress | None = None
+        self,
+        source: str,
+        connector: Connector,
+        effects: Effects,
+        options: RunOptions,
+        *,
+        brake: Brake | None = None,
+        progress: Progress | None = None,
     ) -> SourceRun:
         return SourceRun(
             source,
+            connector,
             self.catalog,
             self.preparer,
             effects,
             options=options,
             policy=self.policy,
-            brake=brake,
+            brake=brake or self.limits.brake,
             progress=progress,
         )
 
     def _check_failures(self, source: str, counts: Counter[str]) -> None:
         failed, seen = counts["quarantined"], sum(counts[name] for name in SEEN)
-        if failed > self.limits.failed_documents and failed > self.limits.failed_share * seen:
+        limits = self.limits.failures
+        if failed > limits.documents and failed > limits.share * seen:
             raise TooManyFailuresError(
                 f"{source}: {failed:,} of {seen:,} documents failed; what was good is committed",
                 hint="llmapp quarantine list names them",

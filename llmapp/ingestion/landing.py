@@ -63,7 +63,7 @@ class Landing:
 
     def fail(self, job: Job, error: DocumentFailedError) -> None:
         """See `Crew`."""
-        self._set_aside(job.document.id, job.document.uri, job.stamp.revision, error)
+        self._set_aside(job.document.id, job.document.uri, job.revision, error)
 
     def _set_aside(self, document_id: str, uri: str, revision: str | None, error: DocumentFailedError) -> None:
         self.counts["quarantined"] += 1

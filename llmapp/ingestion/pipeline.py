@@ -11,8 +11,7 @@ import contextvars
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -24,6 +23,8 @@ _IDLE_S = 0.5
 """Time without news after which a batch is landed though it is not full: its source may be slow. Seconds."""
 _CROWDED_S = 0.01
 """The same while somebody waits for room, which may be what the batch takes. Seconds."""
+_TEXT_COPIES = 3
+"""What a prepared document takes, in lengths of its text: the text, its chunks, what is embedded for them."""
 
 
 class Crew(Protocol):
@@ -54,7 +55,7 @@ class Bounds:
     documents: int = 1024
     """Documents under way. Count."""
     content_bytes: int = 64 << 20
-    """Content under way; a larger document goes alone. Bytes."""
+    """Content under way, or the texts that it has become; a larger document goes alone. Bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Pipeline:
             self._is_waited_for = False
             self._check()
             self._under_way[job.document.id] = size_bytes
-        self._line.put((job, self._pool.submit(self._crew.prepare, job)))
+        self._line.put((job, self._pool.submit(self._prepare, job)))
 
     def then(self, action: Callable[[], None]) -> None:
         """Run `action` when everything handed in before has landed, in the thread that lands.
@@ -139,6 +140,24 @@ class Pipeline:
         self._line.put(_Action(done.set, always=True))
         done.wait()
         self._check()
+
+    def _prepare(self, job: Job) -> Prepared:
+        """Prepare a document when there is room for its text: a small content may expand to a large one."""
+        name = job.document.id
+        with self._room:
+            # The oldest always goes on: what is younger waits to land behind it.
+            while self._error is None and self._is_full() and next(iter(self._under_way), name) != name:
+                self._is_waited_for = True
+                self._room.wait(_IDLE_S)
+            self._is_waited_for = False
+        prepared = self._crew.prepare(job)
+        with self._room:
+            if name in self._under_way:
+                self._under_way[name] = max(self._under_way[name], _TEXT_COPIES * len(prepared.record.text))
+        return prepared
+
+    def _is_full(self) -> bool:
+        return sum(self._under_way.values()) > self._bounds.content_bytes
 
     def _has_room_for(self, size_bytes: int) -> bool:
         if not self._under_way:
@@ -195,8 +214,9 @@ class Pipeline:
     def _result(self, future: Future[Prepared]) -> Prepared | None:
         """What a thread has prepared; None when the run has been given up meanwhile."""
         while self._error is None:
-            with suppress(TimeoutError):
-                return future.result(timeout=_IDLE_S)
+            if wait([future], timeout=_CROWDED_S if self._is_waited_for else _IDLE_S).done:
+                return future.result()
+            self._land()  # it may wait for the room that the batch takes
         return None
 
     def _land(self) -> None:

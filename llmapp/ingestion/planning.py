@@ -208,6 +208,9 @@ class PlannedEffects:
     def reach(self, state: Cursor) -> None:
         """The next run goes on where this one began."""
 
+    def tidy(self) -> None:
+        """Nothing was changed."""
+
 
 @dataclass(slots=True)
 class FollowedEffects:
@@ -218,6 +221,7 @@ class FollowedEffects:
 
     inner: Effects
     plan: SourcePlan
+    catalog: Catalog
     moved: list[str] = field(default_factory=list)
     """Documents of which the source says something else than the plan, in the order in which it was met."""
     _open: dict[tuple[str, str], PlannedChange] = field(default_factory=dict)
@@ -231,19 +235,24 @@ class FollowedEffects:
         return self.inner.commit([document for document in documents if self._is_planned(document)])
 
     def set_access(self, access: Mapping[str, Iterable[str]], *, own: bool) -> None:
-        """Give the planned access lists."""
+        """Give the planned access lists; where another one is wanted by now, only take away."""
         wanted = {name: tuple(sorted(set(acl))) for name, acl in access.items()}
         planned = {name: acl for name, acl in wanted.items() if self._take("access", name, acl=acl)}
         if planned:
             self.inner.set_access(planned, own=own)
+        for name in wanted.keys() - planned.keys():
+            stored = self.catalog.stored(self.plan.source, name)
+            if stored and not stored.acl <= set(wanted[name]):
+                self.inner.narrow(name, stored.acl & set(wanted[name]), own=own)
 
     def narrow(self, document_id: str, acl: Iterable[str], *, own: bool) -> None:
         """Always."""
         self.inner.narrow(document_id, acl, own=own)
 
     def touch(self, document_id: str, *, revision: str | None) -> None:
-        """Always: nothing changes for a reader."""
-        self.inner.touch(document_id, revision=revision)
+        """Where nothing else has moved: a revision that is stored is not looked at again."""
+        if document_id not in self.moved:
+            self.inner.touch(document_id, revision=revision)
 
     def delete(self, document_ids: Iterable[str]) -> int:
         """Delete the planned ones."""
@@ -263,6 +272,10 @@ class FollowedEffects:
         """Only while everything was as planned, so that what has moved is met again."""
         if not self.moved:
             self.inner.reach(state)
+
+    def tidy(self) -> None:
+        """Always."""
+        self.inner.tidy()
 
     def check(self) -> None:
         """See that the plan was carried out whole.

@@ -16,7 +16,14 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from llmapp.catalog.records import DocumentRecord, StoredDocument, StoredText
-from llmapp.errors import ConnectorError, IngestionError, LimitExceededError, LLMAppError, ParseError
+from llmapp.errors import (
+    ConnectorError,
+    IngestionError,
+    InvalidDocumentError,
+    LimitExceededError,
+    LLMAppError,
+    ParseError,
+)
 from llmapp.ingestion.access import is_grant
 from llmapp.ingestion.embedding_text import REVISION, EmbeddingText, embedding_text
 from llmapp.ingestion.parsing.media_types import has_headings, sniff
@@ -89,6 +96,11 @@ class Job:
     content_hash: str
     is_new: bool
 
+    @property
+    def revision(self) -> str:
+        """What a failure is about: the revision, or the content where there is none."""
+        return self.stamp.revision or f"content:{self.content_hash}"
+
     def take_content(self) -> bytes:
         """The content, which is then let go of: it may be large."""
         content, self.content = self.content, b""
@@ -153,21 +165,22 @@ class Preparer:
         Raises:
             DocumentFailedError: A fact cannot be put into JSON or is not valid Unicode, or a grant is of no known form.
         """
-        with stage("read"):
+        with stage("read"), _facts():
             grants = tuple(sorted(set(acl)))
             if unknown := next((name for name in grants if not is_grant(name)), None):
-                raise ConnectorError(f"the access list names {unknown!r}, which is none of public, user:, group:, tenant:")
+                raise ValueError(f"the access list names {unknown!r}, which is none of public, user:, group:, tenant:")
             known = [document.uri, document.title, document.media_type, dict(document.metadata)]
-            written = json.dumps(known, sort_keys=True, ensure_ascii=False)
+            written = json.dumps(known, sort_keys=True, ensure_ascii=False, allow_nan=False)
             f"{document.id} {document.revision} {' '.join(grants)} {written}".encode()  # fails here rather than in the database
             facts = hash_of(written)
             revision = None if document.revision is None else f"{document.revision}@{facts}"
             return Stamp(listed or revision, facts, grants, document.acl is not None)
 
     def is_current(self, stored: StoredDocument | None, revision: str | None) -> bool:
-        """Whether the stored document is this revision, read by the parser of today."""
+        """Whether the stored document is this revision, read by the parser of today, and as open as its source wants it."""
         return (
             stored is not None
+            and not stored.is_narrowed
             and revision is not None
             and stored.revision == revision
             and stored.parser in {_TEXT_OF_SOURCE, self._parser.version}
@@ -263,6 +276,15 @@ class Preparer:
         if text.isspace() or not text or "\0" in text:
             raise ParseError(f"{name}: it holds NUL characters" if "\0" in text else f"{name}: it holds no text")
         return document.media_type, ParsedDocument(text, parser=_TEXT_OF_SOURCE)
+
+
+@contextmanager
+def _facts() -> Iterator[None]:
+    """Whatever is wrong with what a source says of a document stays wrong until it says something else."""
+    try:
+        yield
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidDocumentError(str(error)) from error
 
 
 def hash_of(*parts: str | bytes) -> str:

@@ -9,7 +9,7 @@ from llmapp.ingestion.preparing import DocumentFailedError, storable
 from llmapp.ingestion.retrying import RetryPolicy, who_retries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from llmapp.ingestion.effects import Effects
 
@@ -26,6 +26,7 @@ class Quarantine:
         *,
         reading: str,
         retry_now: bool,
+        hide: Callable[[str], str] = str,
     ) -> None:
         """Begin with the failures of earlier runs.
 
@@ -36,6 +37,7 @@ class Quarantine:
             records: What was set aside, that which was let go of included.
             reading: How documents are read; what failed when read in another way is tried again.
             retry_now: Whether documents are tried before they are due.
+            hide: Strikes secrets out of a text.
         """
         self._source = source
         self._effects = effects
@@ -43,6 +45,7 @@ class Quarantine:
         self._records = {record.document_id: record for record in records}
         self._reading = reading
         self._retry_now = retry_now
+        self._hide = hide
 
     def __contains__(self, document_id: str) -> bool:
         """Whether a document was set aside before this run."""
@@ -56,17 +59,23 @@ class Quarantine:
     @property
     def may_recover(self) -> bool:
         """Whether some document may succeed as it is, if its source is read from the start."""
-        return any(record.retry == "host" and self._is_due(record) for record in self._records.values())
+        asked = (record for record in self._records.values() if self._retry_now or record.retry == "host")
+        return any(self._is_due(record) for record in asked)
+
+    @property
+    def kept_by_host(self) -> set[str]:
+        """The documents that the host tries again by reading their source from the start."""
+        return {name for name, record in self._records.items() if record.retry == "host"}
 
     def is_waiting(self, document_id: str, revision: str | None) -> bool:
         """Whether a document failed in this very revision, and is not to be tried yet."""
         record = self._records.get(storable(document_id))
         return record is not None and record.revision == self._tried(revision) is not None and not self._is_due(record)
 
-    def is_dropped(self, document_id: str) -> bool:
-        """Whether an operator has let go of a document."""
+    def is_dropped(self, document_id: str, revision: str | None) -> bool:
+        """Whether an operator has let go of this very failure."""
         record = self._records.get(storable(document_id))
-        return record is not None and record.is_dropped
+        return record is not None and record.is_dropped and record.revision == self._tried(revision)
 
     def record(
         self, document_id: str, uri: str, revision: str | None, error: DocumentFailedError, *, by_source: bool = False
@@ -80,6 +89,8 @@ class Quarantine:
             error: Where and why.
             by_source: Whether the connector brings it again by itself.
         """
+        if self.is_dropped(document_id, revision):
+            return
         name, tried = storable(document_id), self._tried(revision)
         earlier = self._records.get(name)
         attempts = earlier.attempts + 1 if earlier and earlier.revision == tried else 1
@@ -88,10 +99,10 @@ class Quarantine:
             QuarantineRecord(
                 source=self._source,
                 document_id=name,
-                uri=storable(uri or document_id),
+                uri=self._hide(storable(uri or document_id)),
                 stage=error.stage,
                 code=error.code,
-                reason=error.reason,
+                reason=self._hide(error.reason),
                 revision=tried,
                 attempts=attempts,
                 retry=retry,

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from llmapp.catalog.records import QuarantineRecord, Retry
-from llmapp.errors import LimitExceededError, ParseError, UnsupportedMediaTypeError
+from llmapp.errors import InvalidDocumentError, LimitExceededError, ParseError, UnsupportedMediaTypeError
 
-_LASTING = frozenset({ParseError.code, UnsupportedMediaTypeError.code, LimitExceededError.code})
+_LASTING = frozenset(
+    error.code for error in (ParseError, UnsupportedMediaTypeError, LimitExceededError, InvalidDocumentError)
+)
 """Failures that the same content meets again, whenever it is read."""
 
 
@@ -25,7 +27,7 @@ class RetryPolicy:
 
     first_s: float = 300.0
     """Wait after the first attempt. Seconds."""
-    longest_s: float = 86_400.0
+    longest_s: float = 7 * 86_400.0
     """Longest wait. Seconds."""
     jitter: float = 0.5
     """Share by which a wait is shortened at most, by chance."""

@@ -11,21 +11,22 @@ import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from llmapp.catalog.catalog import Catalog
 from llmapp.catalog.records import StoredDocument
 from llmapp.connector import Change, Checkpoint, Connector, Cursor, Delete, Failure, Listed, Upsert
-from llmapp.errors import ConnectorError, CursorRejectedError, LLMAppError, MassDeletionError
+from llmapp.errors import ConnectorError, CursorRejectedError, MassDeletionError
 from llmapp.ingestion.access import AccessRules
 from llmapp.ingestion.deletions import Brake, Deletions
 from llmapp.ingestion.landing import Landing
+from llmapp.ingestion.listening import changes_of, settings_of, total_of
 from llmapp.ingestion.pipeline import Bounds, Pipeline
 from llmapp.ingestion.preparing import DocumentFailedError, Preparer, Stamp, hash_of, stage, storable
 from llmapp.ingestion.quarantine import Quarantine
 from llmapp.ingestion.retrying import RetryPolicy
+from llmapp.ingestion.secrets import striker
 from llmapp.types import Document
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class SourceRun:
     def __init__(
         self,
         source: str,
+        connector: Connector,
         catalog: Catalog,
         preparer: Preparer,
         effects: Effects,
@@ -65,12 +67,16 @@ class SourceRun:
         self.found_nothing = False
         """Whether the source was read from its start and mentioned nothing."""
         self._source = source
+        self._connector = connector
         self._catalog = catalog
         self._preparer = preparer
         self._effects = effects
         self._options = options
         self._progress = progress
-        self._held = len(catalog.document_ids(source))
+        self._held = catalog.count_documents(source)
+        stored = catalog.cursor(source)
+        self._stored: dict[str, Cursor] = dict(stored) if isinstance(stored, dict) else {}
+        self._hide = striker(connector)
         self._quarantine = Quarantine(
             source,
             effects,
@@ -78,13 +84,18 @@ class SourceRun:
             catalog.quarantined(source, dropped=True),
             reading=preparer.reading,
             retry_now=options.retry_now,
+            hide=self._hide,
         )
-        self._deletions = Deletions(source, effects, brake, self._held, confirmed=options.confirm_deletions)
+        doomed, held = _tally(self._stored.get("stopped")) or (0, self._held)
+        confirmed = options.confirm_deletions
+        self._deletions = Deletions(source, effects, brake, held, confirmed=confirmed, doomed=doomed)
         self._has_purged = catalog.any_purged()
         self._mentioned: set[str] = set()
+        self._reopened: set[str] = set()  # documents whose access list was changed by new rules
         self._state: dict[str, Cursor] = {}
         self._is_reread = False
         self._last: Checkpoint | None = None  # of a re-read, stored when its end is known
+        self._is_open = True  # whether something was said since the last checkpoint
         self.landing = Landing(source, preparer, effects, progress, self._quarantine.record)
 
     @property
@@ -92,7 +103,7 @@ class SourceRun:
         """What was done so far, by the names of `llmapp.ingestion.report.IngestReport`."""
         return self._counts + self._deletions.counts + self.landing.counts
 
-    def follow(self, connector: Connector, bounds: Bounds) -> None:
+    def follow(self, bounds: Bounds) -> None:
         """Read the source to its end.
 
         Raises:
@@ -101,30 +112,33 @@ class SourceRun:
             CostError: Embedding could pass a budget, or has no price.
             CatalogError: The database failed.
         """
-        cursor = self._resume(connector)
+        cursor = self._resume()
         if self._progress:
-            self._progress.start(self._expected(connector))
+            self._progress.start(self._expected())
         try:
             with Pipeline(self.landing, bounds) as self._pipeline:
                 try:
-                    self._read_from(connector, cursor)
+                    self._read_from(cursor)
                 except ConnectorError:
                     self._pipeline.drain()  # what was read is good
-                    with contextlib.suppress(MassDeletionError):  # the first error is the one to tell
-                        self._carry_out_deletions()
                     raise
                 self._pipeline.drain()
                 self._carry_out_deletions()
                 self.found_nothing = not self._mentioned and (cursor is None or self._is_reread)
                 if self._is_reread and (self._mentioned or self._options.confirm_deletions):
-                    self._end_reread(accumulates=getattr(connector, "accumulates", False))
+                    self._end_reread()
+                self._pass_brake()
+        except MassDeletionError:
+            self._effects.reach({**self._known_state(), "stopped": list(self._deletions.tally)})
+            raise
         finally:
+            self._effects.tidy()
             if self._progress:
                 self._progress.close()
 
-    def _read_from(self, connector: Connector, cursor: Cursor) -> None:
+    def _read_from(self, cursor: Cursor) -> None:
         try:
-            self._read(connector, cursor)
+            self._read(cursor)
         except CursorRejectedError:
             if cursor is None:
                 raise
@@ -132,73 +146,98 @@ class SourceRun:
             self._state.pop("cursor", None)
             self._effects.reach(dict(self._state))
             self._is_reread, self._mentioned = True, set()
-            self._read(connector, None)
+            self._read(None)
 
-    def _read(self, connector: Connector, cursor: Cursor) -> None:
-        with contextlib.closing(_changes(connector, cursor)) as changes:
+    def _read(self, cursor: Cursor) -> None:
+        changes = changes_of(self._connector, cursor, self._hide)
+        try:
             started = time.perf_counter()
             for change in changes:
                 self.read_s += time.perf_counter() - started
                 self._take(change)
                 started = time.perf_counter()
             self.read_s += time.perf_counter() - started
+        except BaseException:
+            with contextlib.suppress(Exception):  # the first error is the one to tell
+                changes.close()
+            raise
 
     # ---- where to go on
 
-    def _resume(self, connector: Connector) -> Cursor:
+    def _resume(self) -> Cursor:
         """Where to go on; None, and so that all is compared and the vanished is seen, when this is a re-read."""
-        stored = self._catalog.cursor(self._source)
-        state = stored if isinstance(stored, dict) else {}
+        state = self._stored
         access = hash_of(*self._options.access.parts())
         if state.get("access") != access:  # before the source is asked, for it may not answer
             self._follow_access_rules()
-        reading = hash_of(self._preparer.reading, _settings(connector))
+        reading = hash_of(self._preparer.reading, settings_of(self._connector))
         # Without a cursor: until a read with these settings has come to a checkpoint, every run begins at the start.
         kept = {"cursor": state["cursor"]} if state.get("reading") == reading and "cursor" in state else {}
-        self._state = {"reading": reading, "access": access, **kept}
+        stopped = {"stopped": state["stopped"]} if "stopped" in state else {}
+        self._state = {"reading": reading, "access": access, **kept, **stopped}
         if self._state != state:
             self._effects.reach(dict(self._state))
-        is_snapshot = getattr(connector, "snapshot", False)
+        is_snapshot = getattr(self._connector, "snapshot", False)
         self._is_reread = is_snapshot or self._quarantine.may_recover or ("cursor" not in self._state and self._held > 0)
         return None if self._is_reread else self._state.get("cursor")
 
     def _follow_access_rules(self) -> None:
-        """Bring the documents without a list of their own under the rules of today; nothing is read, nothing embedded."""
+        """Bring the documents without a list of their own under the rules of today; nothing is read, nothing embedded.
+
+        One that was narrowed, for its new content is not in, may only get narrower still.
+        """
         stored = self._catalog.followers(self._source)
-        wanted = {name: frozenset(self._options.access.acl_of(name)) for name in stored}
-        changed = {name: acl for name, acl in wanted.items() if acl != stored[name]}
+        changed = {}
+        for name, (acl, is_narrowed) in stored.items():
+            wanted = frozenset(self._options.access.acl_of(name))
+            if is_narrowed and not acl <= wanted:
+                self._effects.narrow(name, acl & wanted, own=False)
+            elif not is_narrowed and acl != wanted:
+                changed[name] = wanted
         if changed:
             self._effects.set_access(changed, own=False)
             self._counts["access_changed"] += len(changed)
+            self._reopened = set(changed)
 
-    def _expected(self, connector: Connector) -> int | None:
+    def _expected(self) -> int | None:
         """How many documents will be heard of; None when nobody knows."""
-        total = getattr(connector, "total", None)
         if not self._is_reread and self._held:
             return None
-        return total() if callable(total) else self._held or None
+        return total_of(self._connector) or self._held or None
 
     # ---- what becomes of a change
 
     def _take(self, change: Change) -> None:
+        self._is_open = not isinstance(change, Checkpoint)
         match change:
-            case Upsert(document):
-                self._mention(document.id)
-                self._upsert(document)
-            case Listed():
-                self._mention(change.id)
-                self._list(change)
             case Delete(document_id):
                 self._deletions.name(self._mention(document_id))
-            case Failure(document_id, error, uri, remembered):
-                self._mention(document_id)
-                failure = DocumentFailedError("read", ConnectorError.code, error)
-                self._fail(document_id, uri, None, failure, by_source=remembered)
             case Checkpoint():
                 self._reach(change)
+            case Upsert() | Listed() | Failure():
+                document_id = change.document.id if isinstance(change, Upsert) else change.id
+                if self._is_kept_out(self._mention(document_id)):
+                    self._counts["purged"] += 1
+                    self._done(document_id)
+                elif isinstance(change, Upsert):
+                    self._upsert(change.document)
+                elif isinstance(change, Listed):
+                    self._list(change)
+                else:
+                    failure = DocumentFailedError("read", ConnectorError.code, change.error)
+                    self._fail(change.id, change.uri, None, failure, by_source=change.remembered)
+            case _:
+                raise ConnectorError(
+                    f"the connector yields {type(change).__name__}, which is no change", hint="see llmapp.connector"
+                )
+
+    def _is_kept_out(self, name: str) -> bool:
+        return self._has_purged and self._catalog.is_purged(self._source, name)
 
     def _mention(self, document_id: str) -> str:
         """Note that the source has spoken of a document; gives its name in the catalog."""
+        if not isinstance(document_id, str) or not document_id:
+            raise ConnectorError(f"the connector gave the id {document_id!r}", hint="an id is a text that is not empty")
         name = storable(document_id)
         self._mentioned.add(name)
         self._deletions.spare(name)
@@ -231,15 +270,11 @@ class SourceRun:
             self._counts["unchanged"] += 1
             if document_id in self._quarantine:
                 self._effects.release([storable(document_id)])
-        elif not self._quarantine.is_dropped(document_id):
+        elif not self._quarantine.is_dropped(document_id, revision):
             self._counts["still_quarantined"] += 1
         self._done(document_id)
 
     def _upsert(self, document: Document, *, listed: str | None = None) -> None:
-        if self._has_purged and self._catalog.is_purged(self._source, storable(document.id)):
-            self._counts["purged"] += 1
-            self._done(document.uri)
-            return
         acl = self._options.access.acl_of(document.id) if document.acl is None else document.acl
         try:
             stamp = self._preparer.stamp(document, acl, listed=listed)
@@ -251,11 +286,10 @@ class SourceRun:
 
     def _compare(self, document: Document, stamp: Stamp) -> None:
         stored = self._catalog.stored(self._source, document.id)
-        if stored and not stored.acl <= set(stamp.acl):  # at once: it may fail, or the run stop, before it is committed
-            self._effects.narrow(document.id, stored.acl & set(stamp.acl), own=stored.own_acl)
         if self._preparer.is_current(stored, stamp.revision):
-            self._keep(document, stamp, stored, is_current=True)
+            self._keep(document, stamp, stored)
             return
+        self._narrow(document, stamp, stored)  # at once: it may fail, or the run stop, before it is committed
         if self._quarantine.is_waiting(document.id, stamp.revision):
             self._skip(document.id, stored, str(stamp.revision))
             return
@@ -265,23 +299,34 @@ class SourceRun:
             self._fail(document.id, document.uri, stamp.revision, error)
             return
         if job is None:
-            self._keep(document, stamp, stored, is_current=False)
+            self._keep(document, stamp, stored)
+        elif stamp.revision is None and self._quarantine.is_waiting(document.id, job.revision):
+            self._skip(document.id, None, job.revision)
         else:
             self._pipeline.submit(job)
 
-    def _keep(self, document: Document, stamp: Stamp, stored: StoredDocument | None, *, is_current: bool) -> None:
+    def _narrow(self, document: Document, stamp: Stamp, stored: StoredDocument | None) -> None:
+        """Let nobody read the stored content who may not read the new one; nobody more either, until that is in."""
+        if stored and (not stored.acl <= set(stamp.acl) or stored.own_acl != stamp.own_acl):
+            self._effects.narrow(document.id, stored.acl & set(stamp.acl), own=stamp.own_acl)
+
+    def _keep(self, document: Document, stamp: Stamp, stored: StoredDocument | None) -> None:
         """The content is the stored one; its access list or its revision may be new."""
-        if stored and (stored.acl != set(stamp.acl) or stored.own_acl != stamp.own_acl):
+        is_opened = stored is not None and stored.acl != set(stamp.acl)
+        if stored and (is_opened or stored.is_narrowed or stored.own_acl != stamp.own_acl):
             self._effects.set_access({document.id: stamp.acl}, own=stamp.own_acl)
-        self._counts["access_changed" if stored and stored.acl != set(stamp.acl) else "unchanged"] += 1
-        if not is_current or document.id in self._quarantine:
+        if is_opened:
+            self._counts["access_changed"] += 1
+        elif document.id not in self._reopened:
+            self._counts["unchanged"] += 1
+        if document.id in self._quarantine or (stored and stored.revision != stamp.revision):
             self._effects.touch(document.id, revision=stamp.revision)
         self._done(document.uri)
 
     def _fail(
         self, document_id: str, uri: str, revision: str | None, error: DocumentFailedError, *, by_source: bool = False
     ) -> None:
-        self._counts["quarantined"] += 1
+        self._counts["quarantined"] += not self._quarantine.is_dropped(document_id, revision)
         self._quarantine.record(document_id, uri, revision, error, by_source=by_source)
         self._done(uri or document_id)
 
@@ -289,7 +334,7 @@ class SourceRun:
 
     def _reach(self, checkpoint: Checkpoint) -> None:
         try:
-            json.dumps(checkpoint.cursor)
+            json.dumps(checkpoint.cursor, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise ConnectorError(
                 f"the connector gave a cursor that is no JSON value: {type(checkpoint.cursor).__name__}",
@@ -298,45 +343,43 @@ class SourceRun:
         self._carry_out_deletions()
         if self._is_reread:  # going on from here, a later run would not see what has vanished
             self._last = checkpoint
-        else:
-            state = {**self._state, "cursor": checkpoint.cursor}
+        elif checkpoint.complete:
+            self._state["cursor"] = checkpoint.cursor
+            state = dict(self._state)
             self._pipeline.then(lambda: self._effects.reach(state))
 
     def _carry_out_deletions(self) -> None:
-        self._deletions.carry_out(is_held=self._is_held)
+        if self._deletions.are_named:
+            self._pipeline.drain()  # a document that has moved is in before it is out, and takes its vectors along
+            self._deletions.carry_out(is_held=lambda name: self._catalog.stored(self._source, name) is not None)
 
-    def _is_held(self, document_id: str) -> bool:
-        return document_id in self._quarantine or self._catalog.stored(self._source, document_id) is not None
+    def _pass_brake(self) -> None:
+        """The run has come to its end: the next one counts its deletions from the start."""
+        if self._state.pop("stopped", None) is not None:
+            self._effects.reach(dict(self._state))
 
-    def _end_reread(self, *, accumulates: bool) -> None:
+    def _known_state(self) -> dict[str, Cursor]:
+        """What is stored; a cursor of this run stands in it only when all above it is committed."""
+        stored = self._catalog.cursor(self._source)
+        return dict(stored) if isinstance(stored, dict) else dict(self._state)
+
+    def _end_reread(self) -> None:
         """Delete what a complete read did not mention, then store where it ended; one with a gap is made again."""
-        if self._last and not self._last.complete:
+        if self._last is None or not self._last.complete or self._is_open:
             return
-        if not accumulates:
+        forgotten = self._quarantine.ids - self._mentioned
+        if getattr(self._connector, "accumulates", False):
+            forgotten &= self._quarantine.kept_by_host  # it will not come again, and would have the source read for ever
+        else:
             self._deletions.delete(self._catalog.document_ids(self._source) - self._mentioned)
-            if forgotten := self._quarantine.ids - self._mentioned:
-                self._effects.release(sorted(forgotten))
-        if self._last:
-            self._effects.reach({**self._state, "cursor": self._last.cursor})
+        if forgotten:
+            self._effects.release(sorted(forgotten))
+        self._state["cursor"] = self._last.cursor
+        self._effects.reach(dict(self._state))
 
 
-def _settings(connector: Connector) -> str:
-    """What the connector was told, secrets masked: other settings may bring other documents."""
-    dump = getattr(connector, "model_dump_json", None)
-    try:
-        return str(dump()) if callable(dump) else ""
-    except Exception:  # noqa: BLE001 - a setting that cannot be written as JSON is no reason not to read
-        return ""
-
-
-def _changes(connector: Connector, cursor: Cursor) -> Generator[Change, None, None]:
-    """What the connector yields; an error of its own making becomes a `ConnectorError`."""
-    try:
-        yield from connector.read(cursor)
-    except LLMAppError:
-        raise
-    except Exception as error:
-        reason = storable(" ".join(str(error).split())[:200])
-        raise ConnectorError(
-            f"the connector failed: {type(error).__name__}: {reason}", hint="what was committed stays; run again"
-        ) from error
+def _tally(stored: Cursor) -> tuple[int, int] | None:
+    match stored:
+        case [int(doomed), int(held)]:
+            return doomed, held
+    return None

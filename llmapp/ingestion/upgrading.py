@@ -7,17 +7,27 @@ what it has made, and the next one goes on from there without paying for it agai
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from llmapp.catalog.catalog import Catalog
 from llmapp.catalog.records import QuarantineRecord, StagedChunks
+from llmapp.errors import TooManyFailuresError
 from llmapp.ingestion.preparing import DocumentFailedError, Piece, Preparer
 from llmapp.ingestion.vectors import Landed, Vectors
 
 if TYPE_CHECKING:
     from llmapp.protocols import Embedder, Progress
+
+
+@dataclass(frozen=True, slots=True)
+class FailureLimits:
+    """How many documents of a run may fail: both must be passed for it to have failed."""
+
+    share: float = 0.25
+    documents: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +46,12 @@ class UpgradePlan:
 class Upgrade:
     """Brings all documents to the chunker and the embedder of today."""
 
-    def __init__(self, catalog: Catalog, preparer: Preparer, embedder: Embedder, vectors: Vectors) -> None:
-        """Use these parts."""
+    def __init__(
+        self, catalog: Catalog, preparer: Preparer, embedder: Embedder, vectors: Vectors, limits: FailureLimits
+    ) -> None:
+        """Use these parts; with more failures than the limits allow nothing is changed."""
+        self._limits = limits
+        self._failed: list[tuple[_Cut, DocumentFailedError]] = []
         self._catalog = catalog
         self._preparer = preparer
         self._embedder = embedder
@@ -47,34 +61,45 @@ class Upgrade:
         """Whether any document was made by other parts."""
         return bool(self._outdated())
 
-    def plan(self) -> UpgradePlan:
-        """Count what would be done; nothing is changed."""
-        new: dict[str, int] = {}
-        documents = chunks = 0
+    def plan(self, planned_keys: set[str]) -> UpgradePlan:
+        """Count what would be done; nothing is changed.
+
+        Args:
+            planned_keys: Keys of texts that the plan would embed already; new ones are added.
+        """
+        documents = chunks = texts = tokens = 0
+        special = self._embedder.tokenizer.special_tokens
         for source, document_id in self._outdated():
             documents += 1
             sizes: dict[str, int] = {}
-            for _, text in self._pieces(source, document_id):
-                sizes[text.key] = text.tokens
-                chunks += 1
-            known = self._catalog.known_embeddings(sizes)
-            new.update((key, tokens) for key, tokens in sizes.items() if key not in known)
-        special = self._embedder.tokenizer.special_tokens
-        return UpgradePlan(documents, chunks, len(new), sum(new.values()) + special * len(new))
+            with suppress(DocumentFailedError):  # a run would set it aside
+                for _, text in self._pieces(source, document_id):
+                    sizes[text.key] = text.tokens
+                    chunks += 1
+            new = sizes.keys() - planned_keys - self._catalog.known_embeddings(sizes)
+            planned_keys |= new
+            texts += len(new)
+            tokens += sum(sizes[key] + special for key in new)
+        return UpgradePlan(documents, chunks, texts, tokens)
 
     def run(self, progress: Progress | None = None) -> UpgradePlan:
         """Cut and embed all outdated documents, then put the new chunks in the place of the old.
+
+        A document that the new parts cannot take is set aside and goes with the swap, for vectors of two embedders are never
+        mixed; its source brings it again.
 
         Returns:
             What was done.
 
         Raises:
+            TooManyFailuresError: So many documents could not be taken that the parts are to be doubted; nothing was changed.
             EmbedderError: The embedder failed; the old chunks go on serving.
             CostError: Embedding could pass a budget; the old chunks go on serving.
             CatalogError: The database failed.
         """
         outdated = self._outdated()
         landed, chunks = Landed(), 0
+        self._failed = []
         if progress:
             progress.start(len(outdated))
         try:
@@ -89,6 +114,7 @@ class Upgrade:
         finally:
             if progress:
                 progress.close()
+        self._withdraw(len(outdated))
         self._catalog.swap_staged(chunker=self._preparer.chunker_version, embedder=self._embedder.identity)
         return UpgradePlan(len(outdated), chunks, landed.embedded_texts, landed.embedded_tokens)
 
@@ -99,20 +125,22 @@ class Upgrade:
         return self._preparer.pieces(self._catalog.stored_text(source, document_id))
 
     def _cut(self, source: str, document_id: str) -> _Cut:
-        """The first chunks of a document; none when all of them are staged already."""
+        """The first chunks of a document; None of them when all are staged already, or it cannot be cut."""
         stored = self._catalog.stored(source, document_id)
-        version = self._vectors.version(stored.content_hash if stored else "", self._preparer.chunker_version)
+        facts = (stored.content_hash, stored.parser) if stored else ("", "")
+        version = self._vectors.version(*facts, self._preparer.chunker_version)
         cut = _Cut(source, document_id, version)
         if not self._catalog.is_staged(*cut.name):
             try:
                 cut.pieces = list(islice(self._pieces(source, document_id), self._vectors.batch_chunks + 1))
+                cut.is_open = True
             except DocumentFailedError as error:
-                self._withdraw(cut, error)
+                self._failed.append((cut, error))
         return cut
 
     def _stage(self, group: Sequence[_Cut], landed: Landed) -> int:
         """Embed and stage some documents, those of few chunks together. Number of chunks."""
-        small = [cut for cut in group if 0 < len(cut.pieces) <= self._vectors.batch_chunks]
+        small = [cut for cut in group if cut.is_open and len(cut.pieces) <= self._vectors.batch_chunks]
         large = [cut for cut in group if len(cut.pieces) > self._vectors.batch_chunks]
         try:
             vectors = self._vectors.missing([text for cut in small for _, text in cut.pieces], landed)
@@ -125,16 +153,21 @@ class Upgrade:
         try:
             return self._vectors.stage(cut.name, self._pieces(cut.source, cut.document_id), landed)
         except DocumentFailedError as error:
-            self._withdraw(cut, error)
+            self._failed.append((cut, error))
             return 0
 
-    def _withdraw(self, cut: _Cut, error: DocumentFailedError) -> None:
-        """Vectors of two embedders are never mixed: a document that cannot follow goes, and its source brings it again."""
-        cut.pieces.clear()
-        self._catalog.delete(cut.source, [cut.document_id])
-        self._catalog.quarantine(
-            QuarantineRecord(cut.source, cut.document_id, cut.document_id, error.stage, error.code, error.reason)
-        )
+    def _withdraw(self, outdated: int) -> None:
+        failed = len(self._failed)
+        if failed > self._limits.documents and failed > self._limits.share * outdated:
+            raise TooManyFailuresError(
+                f"{failed:,} of {outdated:,} documents could not be embedded anew: {self._failed[0][1].reason}",
+                hint="mend the embedder, or go back to the one before; nothing was changed",
+            )
+        for cut, error in self._failed:  # set aside first: what is only deleted would not come again
+            self._catalog.quarantine(
+                QuarantineRecord(cut.source, cut.document_id, cut.document_id, error.stage, error.code, error.reason)
+            )
+            self._catalog.delete(cut.source, [cut.document_id])
 
 
 @dataclass(slots=True)
@@ -145,6 +178,8 @@ class _Cut:
     document_id: str
     version: str
     pieces: list[Piece] = field(default_factory=list)
+    is_open: bool = False
+    """Whether they are to be staged."""
 
     @property
     def name(self) -> tuple[str, str, str]:

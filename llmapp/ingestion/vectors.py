@@ -45,9 +45,9 @@ class Vectors:
         self._catalog = catalog
         self._embedder = embedder
 
-    def version(self, content_hash: str, chunker: str) -> str:
-        """Name of the chunks that a content gets from a chunker and this embedder."""
-        return hash_of(content_hash, chunker, self._embedder.identity)
+    def version(self, content_hash: str, parser: str, chunker: str) -> str:
+        """Name of the chunks that a content gets from a parser, a chunker and this embedder."""
+        return hash_of(content_hash, parser, chunker, self._embedder.identity)
 
     def missing(self, texts: Sequence[EmbeddingText], landed: Landed) -> dict[str, FloatArray]:
         """Embed those texts that have no vector yet, each once; by key, each of shape (dim,).

@@ -27,6 +27,7 @@ def test_replacing_a_document_leaves_nothing_of_the_old_one(catalog, put, record
     put(record("a", "quite different"))
     assert catalog.match('"old"', principal=LOCAL_USER, top_k=5) == []
     assert len(catalog.match('"different"', principal=LOCAL_USER, top_k=5)) == 1
+    catalog.drop_unused()
     assert catalog.counts().embeddings == 1
 
 
@@ -68,6 +69,7 @@ def test_two_documents_with_the_same_text_share_one_embedding(catalog, put, reco
     catalog.delete("s", ["a"])
     assert catalog.counts().embeddings == 1
     catalog.delete("s", ["b"])
+    catalog.drop_unused()
     assert catalog.counts().embeddings == 0
 
 

@@ -74,6 +74,7 @@ def test_what_was_staged_for_another_version_goes_with_its_vectors(catalog, put,
     catalog.stage([staged(first, "1")], vectors(embedder, first))
     catalog.stage([staged(second, "2")], vectors(embedder, second))
     assert not catalog.is_staged("s", "a", "1")
+    catalog.drop_unused()
     assert catalog.known_embeddings([*first.embedding_keys, *second.embedding_keys]) == set(second.embedding_keys)
 
 
@@ -91,6 +92,7 @@ def test_a_document_that_is_deleted_leaves_nothing_staged(catalog, put, record, 
     new = record("a", "new")
     catalog.stage([staged(new)], vectors(embedder, new))
     catalog.delete("s", ["a"])
+    catalog.drop_unused()
     assert catalog.counts().embeddings == 0
     assert not catalog.is_staged("s", "a", "v")
 
@@ -121,3 +123,30 @@ def test_outdated_documents_are_those_of_another_chunker_or_of_another_embedder(
     put(replace(record("a", "x"), chunker="c1"), replace(record("b", "y"), chunker="c2"))
     assert catalog.outdated("c1", "e1") == [("s", "b")]
     assert catalog.outdated("c1", "e2") == [("s", "a"), ("s", "b")]
+
+
+def test_staged_leftovers_of_another_version_leave_no_vectors_behind_a_swap(catalog, put, record, embedder):
+    put(record("a", "old"))
+    left, new = record("a", "left over", "and more"), record("a", "new")
+    catalog.stage([staged(left, "1", complete=False)], vectors(embedder, left))
+    catalog.stage([staged(new, "2", complete=False)], vectors(embedder, new))
+    catalog.swap_staged(chunker="other", embedder="e")
+    assert catalog.counts().embeddings == catalog.counts().chunks == 1
+
+
+def test_forgetting_a_source_leaves_nothing_staged(catalog, put, record, embedder):
+    put(record("a", "old"))
+    new = record("b", "staged and never finished")
+    catalog.stage([staged(new, complete=False)], vectors(embedder, new))
+    catalog.forget_source("s")
+    assert catalog.counts().embeddings == 0
+    assert catalog._db.read("SELECT count(*) FROM staged_chunks")[0][0] == 0
+
+
+def test_a_chunk_without_a_vector_is_an_error_and_not_left_out(catalog, record):
+    import pytest
+
+    from llmapp.errors import CatalogError
+
+    with pytest.raises(CatalogError):
+        catalog.stage([staged(record("a", "x"))], {})

@@ -58,7 +58,9 @@ def postgres():
     with _folder() as folder:
         programs, data = installed / "bin", folder / "data"
         if _AS_USER and any(not parent.stat().st_mode & stat.S_IXOTH for parent in programs.parents):
-            programs = Path(shutil.copytree(installed, folder / "programs", symlinks=True)) / "bin"  # the user cannot go there
+            programs = (
+                Path(shutil.copytree(installed, folder / "programs", symlinks=True)) / "bin"
+            )  # the user cannot go there
         made = _run(programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=utf8", "--no-sync")
         assert made.returncode == 0, made.stderr
         access = data / "pg_hba.conf"

@@ -40,7 +40,13 @@ class Script(BaseModel, frozen=True):
 
 
 class Snapshot(Script, frozen=True):
+    """Its changes, and a checkpoint."""
+
     snapshot: ClassVar[bool] = True
+
+    def read(self, cursor) -> Iterator:
+        yield from super().read(cursor)
+        yield Checkpoint(None)
 
 
 @pytest.fixture

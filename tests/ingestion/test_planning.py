@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 from pydantic import BaseModel, Field
 
-from llmapp.connector import Document, Failure, Upsert
+from llmapp.connector import Checkpoint, Document, Failure, Upsert
 from llmapp.errors import ConfigError, SourceMovedError
 from llmapp.ingestion.access import AccessRules
 from llmapp.ingestion.planning import FollowedEffects, IngestPlan, PlannedEffects, SourcePlan, read_manifest
@@ -29,6 +29,7 @@ class Folder(BaseModel, frozen=True):
                 yield Failure(name, "cannot be opened")
             else:
                 yield Upsert(Document(id=name, uri=f"{name}.txt", text=text, acl=self.acls.get(name)))
+        yield Checkpoint(None)
 
 
 def sync(ingestor, texts, **options):
@@ -42,7 +43,7 @@ def plan(ingestor, catalog, texts, **options):
 
 
 def follow(ingestor, planned, texts, **options):
-    effects = FollowedEffects(ingestor.effects("notes"), planned)
+    effects = FollowedEffects(ingestor.effects("notes"), planned, ingestor.catalog)
     report = ingestor.run("notes", Folder(texts=texts, **options), options=RULES, effects=effects)
     return effects, report
 
@@ -71,7 +72,7 @@ def test_a_new_rule_of_access_is_planned_once_for_each_document_and_followed(ing
     assert sorted((change.action, change.document_id) for change in effects.changes) == [
         ("access", name) for name in sorted(BEFORE)
     ]
-    followed = FollowedEffects(ingestor.effects("notes"), SourcePlan("notes", tuple(effects.changes)))
+    followed = FollowedEffects(ingestor.effects("notes"), SourcePlan("notes", tuple(effects.changes)), catalog)
     ingestor.run("notes", Folder(texts=BEFORE), options=options, effects=followed)
     followed.check()
     assert catalog.text("notes", "same", principal=Principal("x", ("hr",)))

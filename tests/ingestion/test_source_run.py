@@ -1,11 +1,13 @@
 """What a run does with listings, with many deletions, with what has failed before, and with what was purged."""
 
+import contextlib
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SecretStr
 
 from llmapp.connector import (
     Checkpoint,
@@ -18,12 +20,14 @@ from llmapp.connector import (
     SourceUnavailableError,
     Upsert,
 )
-from llmapp.errors import MassDeletionError, ParserCrashedError, TooManyFailuresError
+from llmapp.errors import CatalogError, EmbedderError, MassDeletionError, ParserCrashedError, TooManyFailuresError
 from llmapp.ingestion.access import AccessRules
 from llmapp.ingestion.deletions import Brake
 from llmapp.ingestion.ingestor import IngestLimits, Ingestor
+from llmapp.ingestion.pipeline import Bounds
 from llmapp.ingestion.retrying import RetryPolicy
 from llmapp.ingestion.source_run import RunOptions
+from llmapp.testing.fakes import HashEmbedder
 from llmapp.types import PUBLIC, Principal
 
 ACL = (PUBLIC,)
@@ -42,7 +46,13 @@ class Script(BaseModel, frozen=True):
 
 
 class Snapshot(Script, frozen=True):
+    """Its changes, and a checkpoint."""
+
     snapshot: ClassVar[bool] = True
+
+    def read(self, cursor) -> Iterator:
+        yield from super().read(cursor)
+        yield Checkpoint(None)
 
 
 def document(name, text="some words", **fields):
@@ -166,10 +176,12 @@ def test_a_document_that_is_deleted_and_comes_back_before_the_checkpoint_stays(i
     assert ids(catalog) == {"a"}
 
 
-def test_removals_that_were_named_hold_though_the_source_fails_later(ingestor, catalog):
+def test_removals_above_no_checkpoint_wait_for_one(ingestor, catalog):
     run(ingestor, *upserts("a", "b"), Checkpoint(1))
     with pytest.raises(ConnectorError):
         run(ingestor, Delete("a"), ConnectorError("down"))
+    assert ids(catalog) == {"a", "b"}
+    run(ingestor, Delete("a"), Checkpoint(2))
     assert ids(catalog) == {"b"}
 
 
@@ -192,7 +204,7 @@ def test_a_cursor_that_the_source_no_longer_takes_has_it_read_from_the_start(ing
         def read(self, cursor):
             if cursor is not None:
                 raise CursorRejectedError("history was rewritten")
-            yield from super().read(cursor)
+            yield from Script.read(self, cursor)
 
     run(ingestor, *upserts("a", "gone"), Checkpoint("old"))
     cursors = []
@@ -342,3 +354,283 @@ def test_a_grant_of_no_known_form_hides_the_document_rather_than_guess(ingestor,
     report = run(ingestor, Upsert(document("a", acl=(grant,))))
     assert (report.quarantined, report.hidden) == (1, 1)
     assert grant in catalog.quarantined()[0].reason
+
+
+# ---- what a review has found
+
+
+def moved(names, folder):
+    return [
+        change
+        for name in names
+        for change in (Delete(name), Upsert(document(f"{folder}/{name}", f"words of {name}", title=name)))
+    ]
+
+
+@pytest.mark.parametrize("large_chars", [10**9, 1])
+def test_documents_that_move_while_others_land_lose_no_chunk_and_are_not_embedded_again(
+    catalog, parser, chunker, monkeypatch, large_chars
+):
+    class Slow(HashEmbedder):
+        def embed_documents(self, texts):
+            time.sleep(0.05)
+            return super().embed_documents(texts)
+
+    monkeypatch.setattr("llmapp.ingestion.preparing.LARGE_CHARS", large_chars)
+    embedder = Slow()
+    ingestor = Ingestor(catalog, parser, chunker, embedder, bounds=Bounds(batch_chunks=4))
+    names = many(9)
+    run(ingestor, *(Upsert(document(name, f"words of {name}", title=name)) for name in names), Checkpoint(1))
+    embedder.embedded.clear()
+    report = run(ingestor, *moved(names, "new"), Upsert(document("late", "x y z", title="late")), Checkpoint(2))
+    assert (report.added, report.deleted) == (10, 9)
+    assert ids(catalog) == {*(f"new/{name}" for name in names), "late"}
+    assert len(embedder.embedded) == 1
+    assert catalog.counts().chunks == catalog.counts().embeddings == 10
+
+
+def test_a_document_that_was_narrowed_is_not_widened_by_rules_before_its_new_content_is_in(ingestor, catalog):
+    everyone, ann = Principal("x"), Principal("ann")
+    run(ingestor, Upsert(document("a", "for all", revision="1")), Checkpoint(1))
+    run(ingestor, Upsert(document("a", " ", revision="2", acl=("user:ann",))), Checkpoint(2))
+    for acl in (("group:other", PUBLIC), ACL):
+        run(ingestor, Checkpoint(3), acl=acl)
+        assert catalog.text("notes", "a", principal=everyone) is None
+    run(ingestor, Upsert(document("a", "for ann", revision="3", acl=("user:ann",))), Checkpoint(4))
+    assert catalog.text("notes", "a", principal=ann) == "for ann"
+
+
+def test_a_document_that_follows_the_rules_now_is_narrowed_by_them_though_its_new_content_failed(ingestor, catalog):
+    run(ingestor, Upsert(document("a", "for all", acl=(PUBLIC, "user:ann"))), Checkpoint(1))
+    run(ingestor, Upsert(document("a", " ")), Checkpoint(2))
+    assert catalog.text("notes", "a", principal=Principal("x")) == "for all"
+    run(ingestor, Checkpoint(3), acl=("group:hr",))
+    assert catalog.text("notes", "a", principal=Principal("x")) is None
+
+
+def test_a_listed_document_that_goes_back_gets_back_the_access_that_was_taken(ingestor, catalog):
+    first = listed("a", "1", acl=(PUBLIC,))
+    run(ingestor, first, kind=Snapshot)
+    run(ingestor, listed("a", "2", text=" ", acl=("user:ann",)), kind=Snapshot)
+    assert catalog.text("notes", "a", principal=Principal("x")) is None
+    run(ingestor, first, kind=Snapshot)
+    assert catalog.text("notes", "a", principal=Principal("x")) == "some words"
+
+
+def test_a_read_that_does_not_end_with_a_checkpoint_deletes_nothing(ingestor, catalog):
+    class Careless(Script, frozen=True):
+        snapshot: ClassVar[bool] = True
+
+    run(ingestor, *upserts("a", "b"), kind=Snapshot)
+    for changes in (upserts("a"), (Upsert(document("a")), Checkpoint(None), Upsert(document("c")))):
+        assert run(ingestor, *changes, kind=Careless).deleted == 0
+    assert ids(catalog) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("junk", [document("b"), "b", None, Upsert(document(3)), Upsert(document(""))], ids=repr)
+def test_what_is_no_change_stops_the_run_and_deletes_nothing(ingestor, catalog, junk):
+    run(ingestor, *upserts("a", "b"), kind=Snapshot)
+    with pytest.raises(ConnectorError):
+        run(ingestor, Upsert(document("a")), junk, kind=Snapshot)
+    assert ids(catalog) == {"a", "b"}
+
+
+def test_a_large_document_that_was_cut_short_is_cut_anew_by_another_parser(catalog, chunker, monkeypatch):
+    class Parser:
+        def __init__(self, version, text):
+            self.version, self._text = version, text
+
+        def parse(self, content, *, media_type, name):
+            from llmapp.types import ParsedDocument
+
+            return ParsedDocument(self._text, parser=self.version)
+
+        def close(self):
+            pass
+
+    class Stopping(HashEmbedder):
+        left = 2
+
+        def embed_documents(self, texts):
+            self.left -= 1
+            if self.left < 0:
+                raise EmbedderError("gone")
+            return super().embed_documents(texts)
+
+    monkeypatch.setattr("llmapp.ingestion.preparing.LARGE_CHARS", 10)
+    text = "\n\n".join(f"# Part {n}\n\nThe words of part {n}." for n in range(9))
+    file = Upsert(Document(id="a", uri="a.md", content=lambda: b"bytes", revision="1"))
+    embedder = Stopping()
+    with pytest.raises(EmbedderError):
+        run(Ingestor(catalog, Parser("1", text), chunker, embedder, bounds=Bounds(batch_chunks=2)), file, Checkpoint(1))
+    embedder.left = 99
+    other = "A new beginning. " + text.replace("words", "new words")
+    run(Ingestor(catalog, Parser("2", other), chunker, embedder, bounds=Bounds(batch_chunks=2)), file, Checkpoint(1))
+    chunks = catalog.chunks(sorted(catalog.chunk_ids()), principal=Principal("x")).values()
+    assert chunks
+    assert all(other[chunk.start_char : chunk.end_char] == chunk.text for chunk in chunks)
+
+
+class Secretive(Script, frozen=True):
+    token: SecretStr = SecretStr("s3cr3t-canary")
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        RuntimeError("GET https://api?token=s3cr3t-canary failed"),
+        ConnectorError("401 for s3cr3t-canary", hint="not s3cr3t-canary"),
+    ],
+)
+def test_no_secret_of_a_connector_gets_into_the_catalog_or_out_of_the_run(ingestor, catalog, last):
+    def broken():
+        raise RuntimeError("404 for https://api/x?token=s3cr3t-canary")
+
+    bad = Upsert(Document(id="bad", uri="https://api/x?token=s3cr3t-canary", content=broken))
+    with pytest.raises(ConnectorError) as error:
+        run(ingestor, bad, Failure("f", "no s3cr3t-canary", uri="u?s3cr3t-canary"), last, kind=Secretive)
+    told = f"{error.value} {error.value.hint} {catalog.runs()} {catalog.quarantined()}"
+    assert "s3cr3t" not in told
+    assert "404 for https://api/x?token=***" in told
+    assert b"s3cr3t-canary" not in catalog._db.path.read_bytes() + catalog._db.path.with_name("catalog.db-wal").read_bytes()
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), CatalogError("full")])
+def test_an_error_in_closing_the_source_does_not_hide_what_has_stopped_the_run(ingestor, catalog, stop, monkeypatch):
+    class Closing(Script, frozen=True):
+        def read(self, cursor):
+            try:
+                yield Upsert(document("a"))
+                yield Upsert(document("b"))
+            finally:
+                raise OSError("session is closed")
+
+    def stopping(*_):
+        raise stop
+
+    monkeypatch.setattr(type(catalog), "stored", stopping)
+    with pytest.raises(type(stop)):
+        run(ingestor, kind=Closing)
+
+
+def test_the_brake_adds_up_over_stopped_runs_until_one_passes(ingestor, catalog):
+    run(ingestor, *upserts(*many(40)), Checkpoint(0))
+    for _ in range(3):
+        gone = sorted(ids(catalog))
+        pages = [change for n in range(4) for change in (*map(Delete, gone[n * 5 : n * 5 + 5]), Checkpoint(n + 1))]
+        with pytest.raises(MassDeletionError) as stopped:
+            run(ingestor, *pages)
+    assert stopped.value.held == 40
+    assert len(ids(catalog)) == 30, "no night has passed the brake"
+    run(ingestor, *map(Delete, sorted(ids(catalog))[:20]), Checkpoint(9), confirm_deletions=True)
+    assert run(ingestor, Delete(min(ids(catalog))), Checkpoint(10)).deleted == 1
+
+
+def test_documents_that_were_only_set_aside_do_not_touch_the_brake(ingestor, catalog):
+    bad = [Failure(f"q{number}", "locked") for number in range(11)]
+    with contextlib.suppress(TooManyFailuresError):
+        run(ingestor, *upserts(*many(20)), *bad, Checkpoint(1))
+    report = run(ingestor, *upserts(*many(20)), *(Delete(failure.id) for failure in bad), Checkpoint(2))
+    assert (report.deleted, catalog.quarantined()) == (0, [])
+
+
+def test_a_feed_is_not_read_from_its_start_for_ever_for_an_item_that_has_left_it(ingestor, catalog):
+    class Feed(Script, frozen=True):
+        accumulates: ClassVar[bool] = True
+
+    cursors = []
+    run(ingestor, *upserts("a"), Failure("gone", "503"), Checkpoint(1), kind=Feed)
+    for number in range(3):
+        run(ingestor, *upserts("a"), Checkpoint(number + 2), kind=Feed, cursors=cursors)
+    assert cursors == [None, 2, 3]
+    assert (ids(catalog), catalog.quarantined()) == ({"a"}, [])
+
+
+def test_a_read_that_knows_of_a_gap_is_made_again(ingestor):
+    cursors = []
+    run(ingestor, *upserts("a"), Checkpoint(1), cursors=cursors)
+    run(ingestor, *upserts("b"), Checkpoint(2, complete=False), cursors=cursors)
+    run(ingestor, *upserts("b"), Checkpoint(3), cursors=cursors)
+    run(ingestor, Checkpoint(3), cursors=cursors)
+    assert cursors == [None, 1, 1, 3]
+
+
+def test_asking_again_has_an_incremental_source_bring_what_no_parser_could_read(catalog, chunker, embedder):
+    from llmapp.errors import ParseError
+
+    parser = CountingParser(ParseError("broken"))
+    ingestor = at(NOW, parser, catalog, chunker, embedder)
+    run(ingestor, broken_file(), Checkpoint(1))
+    run(ingestor, broken_file(), Checkpoint(1), retry_now=True)
+    assert parser.calls == 2
+
+
+@pytest.mark.parametrize("change", [Failure("a", "locked"), Upsert(document("a", " "))], ids=["failure", "no revision"])
+def test_what_was_let_go_of_stays_so_while_it_fails_in_the_same_way(ingestor, catalog, change):
+    run(ingestor, change, kind=Snapshot)
+    catalog.drop_quarantined("notes", ["a"])
+    report = run(ingestor, change, kind=Snapshot)
+    assert (catalog.quarantined(), report.quarantined, report.status) == ([], 0, "completed")
+    run(ingestor, Upsert(document("a", "\n")), kind=Snapshot)
+    assert len(catalog.quarantined()) == 1
+
+
+def test_settings_that_are_sets_are_the_same_in_every_process():
+    from llmapp.ingestion.listening import settings_of
+
+    class Boards(Script, frozen=True):
+        names: frozenset[str] = frozenset("abcdefghij")
+        token: SecretStr = SecretStr("x")
+
+    assert settings_of(Boards(changes=())) == settings_of(Boards(changes=(), names=frozenset("jihgfedcba")))
+    assert '["a", "b"' in settings_of(Boards(changes=()))
+
+
+def test_a_purged_document_that_fails_is_not_named_again(ingestor, catalog):
+    run(ingestor, *upserts("a", "b"), Checkpoint(1))
+    catalog.purge("notes", "a")
+    unread = Listed("a", "9", lambda: pytest.fail("read"))
+    report = run(ingestor, Failure("a", "letter of Mr X"), unread, Upsert(document("b")), Checkpoint(2))
+    assert (report.purged, catalog.quarantined()) == (2, [])
+
+
+def test_documents_that_expand_are_not_all_prepared_at_once(catalog, chunker, embedder):
+    class Expanding:
+        version = "1"
+
+        def parse(self, content, *, media_type, name):
+            from llmapp.types import ParsedDocument
+
+            prepared.append(name)
+            return ParsedDocument("word " * 2000, parser="1")
+
+        def close(self):
+            pass
+
+    class Watching(HashEmbedder):
+        def embed_documents(self, texts):
+            seen.append(len(prepared) - len(ids(catalog)))
+            return super().embed_documents(texts)
+
+    prepared, seen = [], []
+    bounds = Bounds(batch_chunks=60, content_bytes=100_000)
+    ingestor = Ingestor(catalog, Expanding(), chunker, Watching(), bounds=bounds)
+    run(
+        ingestor,
+        *(Upsert(Document(id=str(n), uri=f"{n}.txt", content=lambda: b"x", revision="1")) for n in range(40)),
+        Checkpoint(1),
+    )
+    assert len(ids(catalog)) == 40
+    assert max(seen) <= 8
+
+
+def test_counts_are_of_documents_also_when_the_rules_have_changed(ingestor):
+    run(ingestor, *upserts(*many(5)), kind=Snapshot)
+    report = run(ingestor, *upserts(*many(5)), kind=Snapshot, acl=("group:hr",))
+    assert (report.access_changed, report.unchanged) == (5, 0)
+
+
+def test_a_fact_that_no_json_can_hold_is_a_failure_that_lasts(ingestor, catalog):
+    run(ingestor, Upsert(document("a", metadata={"score": float("nan")})), Checkpoint(1))
+    (record,) = catalog.quarantined()
+    assert (record.code, record.retry) == ("invalid_document", "never")

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from llmapp.catalog.catalog import Catalog
 from llmapp.connector import Checkpoint, Document, Upsert
-from llmapp.errors import EmbedderError, EmbedderMismatchError
+from llmapp.errors import EmbedderError, EmbedderMismatchError, TooManyFailuresError
 from llmapp.ingestion.chunking import StructureChunker
 from llmapp.ingestion.embedding_text import chunk_tokens
 from llmapp.ingestion.ingestor import Ingestor
@@ -55,7 +55,7 @@ def test_another_chunker_ends_in_what_a_fresh_ingest_holds_and_asks_no_source(tm
     sync(build(catalog, parser, embedder))
     other = build(catalog, parser, embedder, max_tokens=20)
     assert other.upgrade.is_needed()
-    planned, before, digest = other.upgrade.plan(), len(embedder.embedded), catalog.digest()
+    planned, before, digest = other.upgrade.plan(set()), len(embedder.embedded), catalog.digest()
     assert (len(embedder.embedded), catalog.digest()) == (before, digest), "a plan changes nothing"
     done = other.upgrade.run()
     assert done == planned
@@ -158,6 +158,18 @@ def test_a_document_that_the_new_embedder_cannot_take_is_withdrawn_and_comes_bac
     sync(ingestor)
     assert catalog.document_ids("notes") == set(TEXTS)
     assert catalog.quarantined() == []
+
+
+def test_a_faulty_embedder_takes_nothing_away(catalog, parser):
+    class Faulty(HashEmbedder):
+        def embed_documents(self, texts):
+            return super().embed_documents(texts) * np.nan
+
+    sync(build(catalog, parser, HashEmbedder()))
+    digest = catalog.digest()
+    with pytest.raises(TooManyFailuresError, match="12 of 12"):
+        build(catalog, parser, Faulty(dim=32)).upgrade.run()
+    assert (catalog.digest(), catalog.quarantined()) == (digest, [])
 
 
 @pytest.mark.parametrize("batch_chunks", [1, 1000])

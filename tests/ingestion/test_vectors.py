@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from llmapp.catalog.catalog import Catalog
-from llmapp.connector import Document, Upsert
+from llmapp.connector import Checkpoint, Document, Upsert
 from llmapp.errors import EmbedderError
 from llmapp.ingestion import preparing
 from llmapp.ingestion.ingestor import IngestLimits, Ingestor
@@ -24,6 +24,7 @@ class One:
 
     def read(self, cursor):
         yield from (Upsert(document) for document in self.documents)
+        yield Checkpoint(None)
 
 
 def run(ingestor, text=LONG, name="long"):
@@ -104,6 +105,7 @@ def test_a_document_with_too_many_chunks_is_set_aside_and_leaves_nothing(catalog
     assert (record.code, record.retry) == ("limit_exceeded", "never")
     assert "ingestion.max_chunks" in record.reason
     catalog.drop_staged()
+    catalog.drop_unused()
     assert catalog.counts().embeddings == 1
 
 

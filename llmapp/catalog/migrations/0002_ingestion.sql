@@ -12,6 +12,11 @@ ALTER TABLE documents DROP COLUMN text;
 ALTER TABLE documents ADD COLUMN own_acl INTEGER NOT NULL DEFAULT 0;   -- whether the access list is the document's own
 UPDATE documents SET own_acl = content_hash LIKE 'own-%';
 ALTER TABLE documents ADD COLUMN chunker TEXT NOT NULL DEFAULT '';
+ALTER TABLE documents ADD COLUMN is_narrowed INTEGER NOT NULL DEFAULT 0;   -- its grants are fewer than its source said last
+
+CREATE TABLE freed (                         -- vectors that a chunk has let go; dropped at the end of a run if nothing uses them
+    embedding INTEGER PRIMARY KEY
+) STRICT;
 
 ALTER TABLE quarantine ADD COLUMN retry TEXT NOT NULL DEFAULT 'host';  -- host, source or never
 ALTER TABLE quarantine ADD COLUMN next_try_at TEXT NOT NULL DEFAULT '';
