@@ -57,7 +57,6 @@ class Documents(Parts):
         *,
         progress: Progress | None = None,
         confirm_deletions: Collection[str] = (),
-        retry_now: bool = False,
         wait_s: float = 0.0,
     ) -> list[IngestReport]:
         """Take documents in and bring the vector index up to date.
@@ -70,7 +69,6 @@ class Documents(Parts):
                 source, so that no document is taken in twice.
             progress: Told of every document.
             confirm_deletions: Names of sources of which any number of documents may be deleted.
-            retry_now: Whether documents that were set aside are tried before they are due.
             wait_s: Seconds to wait for another process that is ingesting.
 
         Returns:
@@ -92,14 +90,16 @@ class Documents(Parts):
             self._upgrade(progress)
             reports: list[IngestReport] = []
             for source in sources:
-                options = RunOptions(confirm_deletions=source.name in confirm_deletions, retry_now=retry_now)
+                options = RunOptions(confirm_deletions=source.name in confirm_deletions)
                 reports.append(self._run(source, options, progress))
                 # Only now: what the path has brought is there twice for a moment rather than lost when the source is down.
                 for name in () if reports[-1].error else self.source_book.superseded_by(source):
                     self.catalog.forget_source(name)
             return reports
 
-    def plan(self, paths: Sequence[Path | str] = (), *, wait_s: float = 0.0) -> IngestPlan:
+    def plan(
+        self, paths: Sequence[Path | str] = (), *, confirm_deletions: Collection[str] = (), wait_s: float = 0.0
+    ) -> IngestPlan:
         """See what `sync` would do, take and cost; nothing is changed, though sources are read and documents parsed.
 
         Raises:
@@ -112,7 +112,7 @@ class Documents(Parts):
         ingestor, keys = self.ingestor, set[str]()
         with self._ingesting(wait_s, apply=False):
             upgrade = ingestor.upgrade.plan(keys)
-            plans = tuple(self._plan(source, keys) for source in sources)
+            plans = tuple(self._plan(source, keys, confirmed=source.name in confirm_deletions) for source in sources)
         plan = IngestPlan(
             embedder=self.embedder.identity,
             chunker=ingestor.preparer.chunker_version,
@@ -175,10 +175,14 @@ class Documents(Parts):
         """
         from llmapp.ingestion.source_run import RunOptions
 
-        sources = sorted({source for source, _ in self.quarantined_named(names)})
+        wanted: dict[str, set[str]] = {}
+        for source, document_id in self.quarantined_named(names):
+            wanted.setdefault(source, set()).add(document_id)
         with self._ingesting(0.0):
             self._upgrade(progress)
-            return [self._retry(source, RunOptions(retry_now=True), progress) for source in sources]
+            return [
+                self._retry(source, RunOptions(retry_now=frozenset(ids)), progress) for source, ids in sorted(wanted.items())
+            ]
 
     def _retry(self, name: str, options: RunOptions, progress: Progress | None) -> IngestReport:
         from llmapp.ingestion.report import IngestReport
@@ -280,6 +284,7 @@ class Documents(Parts):
     def _ingesting(self, wait_s: float, *, apply: bool = True) -> Iterator[None]:
         """Be the only one that changes documents; at the end the vector index hears of it."""
         with FileLock(self.settings.state / "ingest.lock", purpose="ingestion", wait_s=wait_s):
+            self.catalog.end_dead_runs()
             try:
                 yield
                 if apply:
@@ -333,7 +338,7 @@ class Documents(Parts):
             (record,) = self.catalog.runs(1, source=source.name)
             return IngestReport.of(record, error=error)
 
-    def _plan(self, source: DocumentSource, keys: set[str]) -> SourcePlan:
+    def _plan(self, source: DocumentSource, keys: set[str], *, confirmed: bool) -> SourcePlan:
         from llmapp.ingestion.planning import PlannedEffects, SourcePlan
         from llmapp.ingestion.source_run import RunOptions
 
@@ -341,9 +346,10 @@ class Documents(Parts):
         held = self.catalog.count_documents(source.name)
         plan = SourcePlan(source.name, held=held)
         try:
-            run = self.ingestor.plan(
-                source.name, source.connector, effects=effects, options=RunOptions(access=source.access)
-            )
+            options = RunOptions(access=source.access, confirm_deletions=confirmed)
+            run = self.ingestor.plan(source.name, source.connector, effects=effects, options=options)
+            if run.found_nothing and not confirmed:
+                raise _found_nothing(source.name, held)
         except LLMAppError as error:
             return replace(plan, changes=tuple(effects.changes), error=error.message)
         plan = replace(plan, changes=tuple(effects.changes), unchanged=run.counts["unchanged"])

@@ -5,6 +5,7 @@ Knows which folder belongs to which source, so that no document is taken in twic
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
     from llmapp.connector import Connector
     from llmapp.ingestion.access import AccessRules
+
+_SECRET_NAME = re.compile(
+    r"authorization|cookie|password|passwd|secret|token|api.?key|access.?key|credential", re.IGNORECASE
+)
+_NO_SECRETS = ("_url", "_path", "_key_id", "_param", "_header", "_name", "_field")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,8 @@ class SourceBook:
             settings["path"] = str(self._settings.root / path)
         if name == "files":
             settings.setdefault("relative_to", str(self._settings.root))
+        for table in settings.values():
+            _check_plain(name, table)
         connector = load_connector(name, settings)
         _check_secrets(name, connector, set(secrets_in(settings)))
         return connector
@@ -162,6 +170,18 @@ def _check_secrets(name: str, connector: Connector, from_environment: set[str]) 
         raise ConfigError(
             f"a secret of connector {name} stands in llmapp.toml", hint='write it as { env = "NAME" } and set that variable'
         )
+
+
+def _check_plain(name: str, settings: object) -> None:
+    """See that no table of settings holds what by its name is a secret."""
+    if isinstance(settings, Mapping):
+        for key, value in settings.items():
+            if isinstance(value, str) and _SECRET_NAME.search(str(key)) and not str(key).endswith(_NO_SECRETS):
+                raise ConfigError(
+                    f"{key} of connector {name} looks like a secret that stands in llmapp.toml",
+                    hint='write it as { env = "NAME" } where the connector takes secrets, and set that variable',
+                )
+            _check_plain(name, value)
 
 
 def _holds(outer: DocumentSource, inner: DocumentSource) -> bool:

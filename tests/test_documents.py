@@ -122,6 +122,27 @@ def test_a_source_that_is_empty_and_known_to_be_is_no_error(build, notes):
     assert app.sync(confirm_deletions=["notes"])[0].error is None
 
 
+def test_a_plan_knows_an_empty_source_and_a_confirmed_one_can_be_followed(build, notes):
+    app = build()
+    app.sync()
+    for file in notes.iterdir():
+        file.unlink()
+    assert "holds no documents" in app.plan().sources[0].error
+    plan = app.plan(confirm_deletions=["notes"])
+    assert plan.sources[0].count("delete") == 3
+    (report,) = app.follow(plan, confirm_deletions=["notes"])
+    assert (report.error, report.deleted) == (None, 3)
+
+
+def test_a_run_whose_process_died_is_told_as_interrupted_by_the_next(build):
+    app = build()
+    app.catalog.start_run("died")
+    assert app.status().last_runs[0].status == "running"
+    app.sync()
+    died = next(run for run in app.status().last_runs if run.source == "died")
+    assert (died.status, died.error) == ("interrupted", "the process died")
+
+
 def test_deletions_are_confirmed_for_sources_that_there_are(build):
     with pytest.raises(ConfigError, match="nots"):
         build().sync(confirm_deletions=["nots"])
@@ -277,7 +298,12 @@ def test_documents_in_quarantine_are_retried_or_let_go_of_by_name(build, notes):
     assert app.quarantined_named(["blank.md"]) == [("notes", "blank.md")]
     with pytest.raises(DocumentNotFoundError, match="water"):
         app.retry_quarantined(["water.md"])
+    (notes / "other.md").write_text("\t\n")
+    app.sync()
     assert app.retry_quarantined(["notes:blank.md"])[0].quarantined == 1
+    assert {record.document_id: record.attempts for record in app.catalog.quarantined()} == {"blank.md": 2, "other.md": 1}
+    (notes / "other.md").unlink()
+    app.sync()
     assert app.drop_quarantined(["notes/blank.md"]) == 1
     assert app.catalog.quarantined() == []
     assert app.sync()[0].status == "completed"

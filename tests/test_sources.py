@@ -52,6 +52,21 @@ def test_a_secret_deep_in_the_settings_is_refused_too(tmp_path, monkeypatch):
         _ = found.connector
 
 
+@pytest.mark.parametrize(
+    ("connector", "settings"),
+    [
+        ("rest", {**GITHUB, "headers": {"Authorization": "Bearer " + CANARY}}),
+        ("objects", {"url": "memory://box", "options": {"client": {"aws_secret": CANARY}}}),
+        ("langchain", {"loader": "a:B", "arguments": {"api_key": CANARY}}),
+    ],
+)
+def test_what_is_a_secret_by_its_name_is_refused_in_any_table(tmp_path, connector, settings):
+    (found,) = book(tmp_path, SourceSettings(name="x", connector=connector, settings=settings)).all()
+    with pytest.raises(ConfigError, match="looks like a secret") as error:
+        _ = found.connector
+    assert CANARY not in f"{error.value.message} {error.value.hint}"
+
+
 def test_a_variable_that_is_not_set_is_named(tmp_path):
     source = SourceSettings(name="issues", connector="rest", settings={**GITHUB, "token": {"env": "NOT_SET_ANYWHERE"}})
     (found,) = book(tmp_path, source).all()

@@ -106,6 +106,15 @@ class SyncState:
             assert run is not None  # noqa: S101 - an INSERT has a row number
             return run
 
+    def end_dead_runs(self) -> None:
+        """Note of runs that still say ``running`` that they died; only whoever holds the lock of ingestion knows."""
+        if self._db.read("SELECT 1 FROM runs WHERE status = 'running' LIMIT 1"):
+            with self._db.transaction() as connection:
+                connection.execute(
+                    "UPDATE runs SET status = 'interrupted', ended_at = :now, error = 'the process died' WHERE status = 'running'",
+                    {"now": _now()},
+                )
+
     def finish_run(
         self,
         run_id: int,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmapp.cli.errors import reported
-from llmapp.cli.options import AsJson, Config, print_json
+from llmapp.cli.options import AsJson, Config, print_json, quiet
 from llmapp.errors import ConfigError, LLMAppError, UnknownPluginError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Listing:
 @app.command("list")
 def list_connectors(as_json: AsJson = False) -> None:
     """Show the connectors that are installed, and what is wrong with those that do not work."""
-    with reported(as_json=as_json):
+    with reported(as_json=as_json), quiet(as_json=as_json):
         from llmapp.ingestion.plugins import installed
 
         listings = sorted(map(_listing, installed()), key=lambda one: (one.name is None, one.name, one.package))
@@ -76,7 +76,7 @@ def check(
 ) -> None:
     """Check that a connector keeps the contract on its source; exit code 1 when it does not. Nothing is taken in."""
     results: list[CheckResult] = []
-    with reported(as_json=as_json):
+    with reported(as_json=as_json), quiet(as_json=as_json):
         from llmapp.testing.checks import run_checks
 
         for result in run_checks(_connector(name, _parsed(settings or ()), config), limit=limit or None):

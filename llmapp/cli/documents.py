@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llmapp.cli.errors import exit_code, print_error
+from llmapp.cli.errors import exit_code, print_error, stopping_gently
 from llmapp.cli.options import AsJson, Config, opened, print_json
-from llmapp.errors import ConfigError, ConnectorError
+from llmapp.errors import ConfigError, ConnectorError, DocumentNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from llmapp.app.shapes import Shape
     from llmapp.application import App
+    from llmapp.ingestion.planning import IngestPlan
     from llmapp.ingestion.report import IngestReport
     from llmapp.protocols import Progress
 
@@ -48,7 +49,7 @@ def ingest(
     with opened(config, as_json=as_json) as app:
         confirmed = tuple(confirm_deletions or ())
         if dry_run:
-            _plan(app, paths or (), manifest, wait, as_json=as_json)
+            _plan(manifest, lambda: app.plan(paths or (), confirm_deletions=confirmed, wait_s=wait), as_json=as_json)
         elif manifest is not None:
             if paths:
                 raise ConfigError("a manifest says itself what is read", hint="leave out the paths")
@@ -78,9 +79,9 @@ def purge(
     with opened(config, as_json=as_json) as app:
         if lift:
             lifted = app.lift_purge(document)
-            print_json({"lifted": lifted}) if as_json else typer.echo(
-                f"{document} may come in again" if lifted else f"{document} was not purged"
-            )
+            if not lifted:
+                raise DocumentNotFoundError(f"{document} was not purged", hint="name it as source:id")
+            print_json({"lifted": lifted}) if as_json else typer.echo(f"{document} may come in again")
             return
         report = app.purge(document)
         if as_json:
@@ -111,7 +112,8 @@ def synced(app: App, sync: Callable[[Progress | None], Sequence[IngestReport]], 
     if as_json:
         from llmapp.app.shapes import error_shape, quarantine_shape
 
-        reports = sync(None)
+        with stopping_gently():
+            reports = sync(None)
         errors = [report.error for report in reports if report.error]
         shape: Shape = {"sources": [report.shape() for report in reports]}
         shape["quarantine"] = quarantine_shape(app.catalog.quarantined())
@@ -122,25 +124,28 @@ def synced(app: App, sync: Callable[[Progress | None], Sequence[IngestReport]], 
         from llmapp.cli.progress import ProgressBar
         from llmapp.cli.reports import print_quarantine, print_reports
 
-        with ProgressBar() as progress:
+        with stopping_gently(), ProgressBar() as progress:
             reports = sync(progress)
         errors = [report.error for report in reports if report.error]
         print_reports(Console(), reports)
         print_quarantine(Console(), app.catalog.quarantined())
-        for error in errors:
-            print_error(error, as_json=False)
+        for report in reports:
+            if report.error:
+                print_error(report.error, as_json=False, where=report.source)
     if errors:
         raise typer.Exit(exit_code(errors[0]))
 
 
-def _plan(app: App, paths: Sequence[Path], manifest: Path | None, wait_s: float, *, as_json: bool) -> None:
+def _plan(manifest: Path | None, plan_it: Callable[[], IngestPlan], *, as_json: bool) -> None:
     import json
 
     from rich.console import Console
 
     from llmapp.cli.reports import print_plan
 
-    plan = app.plan(paths, wait_s=wait_s)
+    if manifest is not None:
+        _write(manifest, "")  # fails now rather than when the plan is made
+    plan = plan_it()
     if manifest is not None:
         _write(manifest, json.dumps(plan.shape(), indent=1, ensure_ascii=False))
     if as_json:

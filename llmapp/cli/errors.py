@@ -7,10 +7,14 @@ parser), 130 is Ctrl-C.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import FrameType
 
 import typer
 
@@ -74,7 +78,7 @@ def reported(*, as_json: bool) -> Iterator[None]:
         print_error(error, as_json=as_json)
         raise typer.Exit(exit_code(error)) from error
     except KeyboardInterrupt:
-        sys.stderr.write("stopped; what was committed is kept, run it again to go on\n")
+        print_error(LLMAppError("stopped", hint="what was committed is kept; run it again to go on"), as_json=as_json)
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
         sys.stderr.close()
@@ -86,7 +90,26 @@ def reported(*, as_json: bool) -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
-def print_error(error: LLMAppError, *, as_json: bool) -> None:
+@contextmanager
+def stopping_gently() -> Iterator[None]:
+    """Say at the first Ctrl-C that the batch at hand is brought to its end; the second does not wait for it."""
+
+    def first(number: int, frame: FrameType | None) -> None:
+        sys.stderr.write("\nstopping after this batch; Ctrl-C again stops at once\n")
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+        signal.default_int_handler(number, frame)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, first)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def print_error(error: LLMAppError, *, as_json: bool, where: str = "") -> None:
     """Print an error: a line with its hint to standard error, or its shape to standard output."""
     if as_json:
         from llmapp.app.shapes import error_shape
@@ -94,7 +117,8 @@ def print_error(error: LLMAppError, *, as_json: bool) -> None:
         sys.stdout.write(json.dumps(error_shape(error), ensure_ascii=False) + "\n")
     else:
         hint = f"\n  {error.hint}" if error.hint else ""
-        sys.stderr.write(f"error: {error.message}{hint}\n")
+        place = f"{where}: " if where and not error.message.startswith(where) else ""
+        sys.stderr.write(f"error: {place}{error.message}{hint}\n")
 
 
 def _unforeseen(error: Exception) -> LLMAppError:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TextIO, TypeAlias
 
 import typer
 
@@ -22,17 +23,31 @@ Config: TypeAlias = Annotated[
     Path | None, typer.Option("--config", "-c", help="llmapp.toml or its folder; else the nearest one above is taken.")
 ]
 
+_output: ContextVar[TextIO | None] = ContextVar("_output", default=None)
+"""Standard output as it was before foreign code was kept from it."""
+
 
 @contextmanager
 def opened(config: Path | None, *, as_json: bool) -> Iterator[App]:
     """Open the application for a verb; errors become one line and an exit code."""
-    with reported(as_json=as_json):
+    with reported(as_json=as_json), quiet(as_json=as_json):
         from llmapp.application import open_app
 
         with open_app(config) as app:
             yield app
 
 
+@contextmanager
+def quiet(*, as_json: bool) -> Iterator[None]:
+    """With ``--json``, send to standard error what connectors and other foreign code print: the output is one object."""
+    token = _output.set(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr) if as_json else nullcontext():
+            yield
+    finally:
+        _output.reset(token)
+
+
 def print_json(shape: Shape) -> None:
     """Print one JSON object on one line."""
-    sys.stdout.write(json.dumps(shape, ensure_ascii=False) + "\n")
+    (_output.get() or sys.stdout).write(json.dumps(shape, ensure_ascii=False) + "\n")

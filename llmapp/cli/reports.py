@@ -41,6 +41,8 @@ def print_reports(console: Console, reports: Sequence[IngestReport]) -> None:
     table = _table("source", "documents", "chunks", "tokens", "cost", "seconds")
     for report in reports:
         done = _summary({words: getattr(report, name) for name, words in _DONE.items()})
+        if report.error:
+            done.append(" · failed", style="red")
         numbers = (f"{report.chunks:,}", f"{report.embedded_tokens:,}", f"${report.cost_usd:.4f}", f"{report.seconds:.1f}")
         table.add_row(Text(report.source, style="red" if report.error else ""), done, *numbers)
     console.print(table)
@@ -71,7 +73,7 @@ def _summary(counts: Mapping[str, int]) -> Text:
 
 def _notes(report: IngestReport) -> list[str]:
     said = {
-        report.hidden: "can be read by nobody; give the source an acl in llmapp.toml",
+        report.hidden: "can be read by nobody: neither they themselves nor the source's acl in llmapp.toml name anybody",
         report.still_quarantined: "failed before and wait in quarantine; see llmapp quarantine list",
         report.purged: "were purged and are kept out; remove them at their source too",
     }

@@ -225,5 +225,11 @@ class _Record:
                 "total": time.perf_counter() - self.started,
             },
             cost_nano_usd=self.cost_nano_usd(),
-            error=error.message if isinstance(error, LLMAppError) else type(error).__name__ if error else "",
+            error=_told(error),
         )
+
+
+def _told(error: BaseException | None) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped by Ctrl-C"
+    return error.message if isinstance(error, LLMAppError) else type(error).__name__ if error else ""

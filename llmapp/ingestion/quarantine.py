@@ -25,7 +25,7 @@ class Quarantine:
         records: Iterable[QuarantineRecord],
         *,
         reading: str,
-        retry_now: bool,
+        retry_now: frozenset[str] | None,
         hide: Callable[[str], str] = str,
     ) -> None:
         """Begin with the failures of earlier runs.
@@ -36,7 +36,7 @@ class Quarantine:
             policy: How long a document waits.
             records: What was set aside, that which was let go of included.
             reading: How documents are read; what failed when read in another way is tried again.
-            retry_now: Whether documents are tried before they are due.
+            retry_now: Documents that are tried before they are due; None is all.
             hide: Strikes secrets out of a text.
         """
         self._source = source
@@ -59,8 +59,10 @@ class Quarantine:
     @property
     def may_recover(self) -> bool:
         """Whether some document may succeed as it is, if its source is read from the start."""
-        asked = (record for record in self._records.values() if self._retry_now or record.retry == "host")
-        return any(self._is_due(record) for record in asked)
+        return any(
+            self._is_due(record) and (record.retry == "host" or self._is_asked_for(record))
+            for record in self._records.values()
+        )
 
     @property
     def kept_by_host(self) -> set[str]:
@@ -111,7 +113,10 @@ class Quarantine:
         )
 
     def _is_due(self, record: QuarantineRecord) -> bool:
-        return self._policy.is_due(record) or (self._retry_now and not record.is_dropped)
+        return self._policy.is_due(record) or (self._is_asked_for(record) and not record.is_dropped)
+
+    def _is_asked_for(self, record: QuarantineRecord) -> bool:
+        return self._retry_now is None or record.document_id in self._retry_now
 
     def _tried(self, revision: str | None) -> str | None:
         """What a failure is about: a revision, and how it was read."""

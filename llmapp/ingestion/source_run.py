@@ -41,8 +41,8 @@ class RunOptions:
     access: AccessRules = field(default_factory=AccessRules)
     confirm_deletions: bool = False
     """Whether any number of documents may be deleted, also by an empty listing."""
-    retry_now: bool = False
-    """Whether documents that were set aside are tried before they are due."""
+    retry_now: frozenset[str] | None = frozenset()
+    """Documents that are tried before they are due though they were set aside; None is all."""
 
 
 class SourceRun:

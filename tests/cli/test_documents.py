@@ -1,6 +1,7 @@
 """Verbs on documents, as they are typed."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -82,6 +83,7 @@ def test_purge_and_forget_from_the_command_line(project):
     llmapp(project, "ingest")
     assert "It is gone" in llmapp(project, "purge", "water.md").stdout
     llmapp(project, "purge", "never-seen.md", code=6)
+    llmapp(project, "purge", "--lift", "never-seen.md", code=6)
     assert "1 documents of notes are removed" in llmapp(project, "forget", "notes").stdout
 
 
@@ -94,6 +96,39 @@ def test_a_source_that_fails_is_told_with_the_table_and_decides_the_exit_code(pr
     shape = json.loads(llmapp(project, "ingest", "--json", code=4).stdout)
     assert [source["status"] for source in shape["sources"]] == ["completed", "failed"]
     assert shape["error"]["code"] == "source_not_found"
+
+
+def test_what_a_connector_prints_does_not_get_into_the_json(project):
+    (project / "talking.py").write_text(
+        "from langchain_core.document_loaders import BaseLoader\nfrom langchain_core.documents import Document\n"
+        "class Talking(BaseLoader):\n    def lazy_load(self):\n        print('Loading 3 items')\n"
+        "        yield Document(page_content='words', metadata={'source': 'a'})\n"
+    )
+    text = (
+        SETTINGS + '\n[[sources]]\nname = "talk"\nconnector = "langchain"\n[sources.settings]\nloader = "talking:Talking"\n'
+    )
+    (project / "llmapp.toml").write_text(text)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(project), *sys.path])}
+    command = [sys.executable, "-m", "llmapp.cli", "ingest", "--json"]
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert [source["added"] for source in json.loads(done.stdout)["sources"]] == [2, 1]
+    assert "Loading 3 items" in done.stderr
+
+
+def test_an_emptied_folder_is_planned_as_the_error_that_it_is(project):
+    llmapp(project, "ingest")
+    for file in (project / "notes").iterdir():
+        file.unlink()
+    assert "holds no documents" in llmapp(project, "ingest", "--dry-run", code=4).stdout
+    llmapp(project, "ingest", "--dry-run", "--confirm-deletions", "notes", "--manifest", "plan.json")
+    assert "2 deleted" in llmapp(project, "ingest", "--manifest", "plan.json", "--confirm-deletions", "notes").stdout
+
+
+def test_a_manifest_is_for_its_owner_only_and_names_no_paths_beside_itself(project):
+    llmapp(project, "ingest", "--dry-run", "--manifest", "plan.json")
+    assert (project / "plan.json").stat().st_mode & 0o077 == 0
+    llmapp(project, "ingest", "notes", "--manifest", "plan.json", code=3)
+    llmapp(project, "ingest", "--dry-run", "--manifest", "no/such/folder/plan.json", code=3)
 
 
 def test_status_shows_what_the_last_runs_did(project):

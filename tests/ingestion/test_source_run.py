@@ -263,7 +263,7 @@ def test_what_no_parser_reads_is_not_parsed_again_until_it_changes_or_somebody_a
     assert parser.calls == 1
     run(ingestor, broken_file("2"), kind=Snapshot)
     assert (parser.calls, catalog.quarantined()[0].attempts) == (2, 1)
-    run(ingestor, broken_file("2"), kind=Snapshot, retry_now=True)
+    run(ingestor, broken_file("2"), kind=Snapshot, retry_now=None)
     assert (parser.calls, catalog.quarantined()[0].attempts) == (3, 2)
 
 
@@ -561,7 +561,7 @@ def test_asking_again_has_an_incremental_source_bring_what_no_parser_could_read(
     parser = CountingParser(ParseError("broken"))
     ingestor = at(NOW, parser, catalog, chunker, embedder)
     run(ingestor, broken_file(), Checkpoint(1))
-    run(ingestor, broken_file(), Checkpoint(1), retry_now=True)
+    run(ingestor, broken_file(), Checkpoint(1), retry_now=None)
     assert parser.calls == 2
 
 
