@@ -15,7 +15,7 @@ demo: $(VENV)/core  ## Ingest the sample documents and ask three questions
 	@$(BIN)/python examples/01_ask_your_files/demo.py
 
 test: $(VENV)/dev  ## Run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(VENV)/dev  ## Lint, types, import contracts, docstrings
 	@$(BIN)/ruff check .

@@ -11,6 +11,7 @@ import socketserver
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from datetime import UTC, date, datetime
@@ -85,7 +86,9 @@ def dovecot(certificates, folder):
     who = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
     base = folder / "d"
     (base / "mail").mkdir(parents=True)
-    for part in (base, *base.parents[:3]):
+    for part in (base, *base.parents):  # up to the folder of all temporary files, for the server's own user
+        if part == Path(tempfile.gettempdir()):
+            break
         with contextlib.suppress(OSError):
             part.chmod(0o755)
     shutil.chown(base / "mail", who.pw_uid, who.pw_gid)

@@ -234,7 +234,7 @@ class Scene:
 
 def sync(app: App) -> None:
     """The job of every night; an error of a source ends it."""
-    for report in app.sync(confirm_deletions=("feed", "listing")):
+    for report in app.sync(confirm_deletions=[source.name for source in app.source_book.all()]):
         if report.error is not None:
             raise report.error
 
@@ -270,6 +270,7 @@ def history() -> list[Act]:
 
 def clean_up(app: App) -> None:
     """Everything that an operator does by hand, then a sync; what an earlier try has done is no obstacle."""
+    app.catalog.start_run("feed")  # of a process that has died since
     app.lift_purge("feed:d20")
     with contextlib.suppress(DocumentNotFoundError):
         app.drop_quarantined(["feed:locked1"])
