@@ -243,7 +243,8 @@ def load_settings(path: Path | str | None = None) -> Settings:
         raise _config_error(error) from error
     except SettingsError as error:  # a variable that should hold JSON; its value may be a secret
         raise ConfigError(
-            f"a variable cannot be read: {error}", hint="name a key, e.g. LLMAPP_PROMPT__BUDGET_TOKENS"
+            f"a variable cannot be read: {error}",
+            hint='name a key, e.g. LLMAPP_PROMPT__BUDGET_TOKENS=2000; a list is JSON, e.g. \'["a", "b"]\'',
         ) from None
     _check_names(settings.sources)
     return settings

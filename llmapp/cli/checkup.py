@@ -43,6 +43,7 @@ def examine(config: Path | None) -> list[Finding]:
         with open_app(config) as app:
             findings.append(Finding("settings", "ok", str(app.settings.root)))
             findings.append(_disk(app.settings.root))
+            findings.append(_connectors())
             findings.extend(_parts(app))
     except CatalogError as error:
         findings.append(Finding("catalog", "failed", error.message, error.hint))
@@ -92,3 +93,12 @@ def _disk(folder: Path) -> Finding:
     free = shutil.disk_usage(folder).free
     outcome: Literal["ok", "failed"] = "ok" if free >= _LEAST_FREE_BYTES else "failed"
     return Finding("disk", outcome, f"{free / 1e9:.1f} GB free", "" if outcome == "ok" else "free at least 0.5 GB")
+
+
+def _connectors() -> Finding:
+    from llmapp.cli.connectors import listings
+
+    found = listings()
+    if broken := [f"{one.name or '?'} ({one.package}): {one.problem}" for one in found if one.problem]:
+        return Finding("connectors", "warning", "; ".join(broken), "install them again, or remove them")
+    return Finding("connectors", "ok", f"{len(found)} installed")

@@ -40,13 +40,11 @@ class Listing:
 def list_connectors(as_json: AsJson = False) -> None:
     """Show the connectors that are installed, and what is wrong with those that do not work."""
     with reported(as_json=as_json), quiet(as_json=as_json):
-        from llmapp.ingestion.plugins import installed
-
-        listings = sorted(map(_listing, installed()), key=lambda one: (one.name is None, one.name, one.package))
+        found = listings()
         if as_json:
-            print_json({"connectors": [asdict(one) for one in listings]})
+            print_json({"connectors": [asdict(one) for one in found]})
             return
-        for one in listings:
+        for one in found:
             mark, told = ("✗", one.problem) if one.problem else ("✓", one.summary)
             typer.echo(f"{mark} {one.name or '?'} ({one.package}): {told}")
 
@@ -87,6 +85,13 @@ def check(
             print_json({"checks": [asdict(result) for result in results]})
     if any(result.outcome == "failed" for result in results):
         raise typer.Exit(1)
+
+
+def listings() -> list[Listing]:
+    """The connectors that are installed, by name; each is loaded to see whether it works."""
+    from llmapp.ingestion.plugins import installed
+
+    return sorted(map(_listing, installed()), key=lambda one: (one.name is None, one.name, one.package))
 
 
 def _listing(found: Plugin | Unreadable) -> Listing:

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from llmapp.ingestion.report import IngestReport
     from llmapp.protocols import Progress
 
-_Paths = Annotated[list[Path] | None, typer.Argument(help="Files or folders; none syncs the sources of llmapp.toml.")]
+_Paths = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        help="Files or folders; none syncs the sources of llmapp.toml, and one inside a source syncs that source."
+    ),
+]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, what it would take and cost.")]
 _Manifest = Annotated[
     Path | None,

@@ -45,6 +45,8 @@ def lay_down_connector(name: str, folder: Path) -> Path:
             f"{name[:_LONGEST_NAME_CHARS]!r} cannot be a connector's name",
             hint="small letters and digits, parts joined by - or _, beginning with a letter",
         )
+    if name in _own_connectors():
+        raise ConfigError(f"llmapp has a connector {name} of its own, which would win", hint="choose another name")
     module = name.replace("-", "_")
     words = {
         "__NAME__": name,
@@ -85,3 +87,9 @@ def _worded(text: str, words: Mapping[str, str]) -> str:
     for mark, word in words.items():
         text = text.replace(mark, word)
     return text
+
+
+def _own_connectors() -> set[str]:
+    from llmapp.ingestion.plugins import Unreadable, installed
+
+    return {str(found.name) for found in installed() if not isinstance(found, Unreadable) and found.package == "llmapp"}

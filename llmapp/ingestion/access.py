@@ -64,7 +64,10 @@ def _read(side_file: Path) -> dict[str, tuple[str, ...]]:
     try:
         lines = tomllib.loads(side_file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{side_file.name} cannot be read: {error}", hint="mend the file; it is TOML") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(
+            f"{side_file.name} cannot be read: {reason}", hint="acl_file of the source names a TOML file"
+        ) from error
     if wrong := next((key for key, acl in lines.items() if not _is_list_of_names(acl)), None):
         raise ConfigError(f"{side_file.name}: {wrong!r} has no list of grants", hint='write "hr/*" = ["group:hr"]')
     return {pattern: tuple(acl) for pattern, acl in lines.items()}

