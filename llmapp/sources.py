@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 _SECRET_NAME = re.compile(
     r"authorization|cookie|password|passwd|secret|token|api.?key|access.?key|credential", re.IGNORECASE
 )
-_NO_SECRETS = ("_url", "_path", "_key_id", "_param", "_header", "_name", "_field")
+_FREE_TABLES = {"headers", "params", "options", "arguments"}
+"""Tables of connectors that take any name."""
+_NO_SECRETS = ("_url", "_path", "_id", "_param", "_header", "_name", "-name", "_field")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +120,8 @@ class SourceBook:
             settings["path"] = str(self._settings.root / path)
         if name == "files":
             settings.setdefault("relative_to", str(self._settings.root))
-        for table in settings.values():
-            _check_plain(name, table)
+        for table in _FREE_TABLES & settings.keys():
+            _check_plain(name, settings[table])
         connector = load_connector(name, settings)
         _check_secrets(name, connector, set(secrets_in(settings)))
         return connector
@@ -176,7 +178,7 @@ def _check_plain(name: str, settings: object) -> None:
     """See that no table of settings holds what by its name is a secret."""
     if isinstance(settings, Mapping):
         for key, value in settings.items():
-            if isinstance(value, str) and _SECRET_NAME.search(str(key)) and not str(key).endswith(_NO_SECRETS):
+            if isinstance(value, str) and _SECRET_NAME.search(str(key)) and not str(key).lower().endswith(_NO_SECRETS):
                 raise ConfigError(
                     f"{key} of connector {name} looks like a secret that stands in llmapp.toml",
                     hint='write it as { env = "NAME" } where the connector takes secrets, and set that variable',

@@ -67,6 +67,12 @@ def test_what_is_a_secret_by_its_name_is_refused_in_any_table(tmp_path, connecto
     assert CANARY not in f"{error.value.message} {error.value.hint}"
 
 
+def test_what_only_sounds_like_a_secret_is_taken(tmp_path):
+    settings = {**GITHUB, "item": {"metadata": {"token": "token_count"}}, "headers": {"X-Api-Key-Name": "shop"}}
+    (found,) = book(tmp_path, SourceSettings(name="x", connector="rest", settings=settings)).all()
+    assert found.connector
+
+
 def test_a_variable_that_is_not_set_is_named(tmp_path):
     source = SourceSettings(name="issues", connector="rest", settings={**GITHUB, "token": {"env": "NOT_SET_ANYWHERE"}})
     (found,) = book(tmp_path, source).all()
