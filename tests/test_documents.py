@@ -336,6 +336,7 @@ def test_a_purged_document_is_gone_from_everywhere_and_stays_out(build, notes):
     app.sync()
     words = "All that is known about water damage"
     report = app.purge("notes/water.md")
+    assert [trace for trace in report.traces if trace.found] == []
     assert report.is_gone
     places = {trace.place for trace in report.traces}
     assert {"catalog: full text", "vectors in memory", "vector index: chroma", "bytes of catalog.db"} <= places

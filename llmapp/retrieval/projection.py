@@ -108,6 +108,16 @@ class IndexProjection:
         self._failure = None
         return written
 
+    def empty(self) -> None:
+        """Throw the index away and leave all chunks pending: exact search serves until the next `apply_pending`.
+
+        Raises:
+            LockedError: Another process holds the index.
+        """
+        with self._turn, self._holding_lock():
+            self._start_anew()
+            self._index.close()
+
     def verify(self) -> IndexCheck:
         """Compare the index with the catalog: ids both ways, and chunks searched for by their own vector.
 
