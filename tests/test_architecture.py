@@ -39,7 +39,7 @@ def test_every_module_stands_in_the_layers():
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_modules_and_functions_are_short(path):
     source = path.read_text(encoding="utf-8")
-    assert source.count("\n") <= 400
+    assert source.count("\n") <= (150 if "connectors" in path.parts else 400)
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             body = [part for part in node.body if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))]
