@@ -70,7 +70,7 @@ def purge(parts: Parts, source: str, document_id: str) -> PurgeReport:
     with parts.index_lock:  # before anything is removed: without it the vectors could not be
         traces = parts.catalog.traces_of(source, document_id)
         parts.catalog.purge(source, document_id)
-        # Not written anew here: Chroma writes memory that it has not filled, and in this process a vector may be left in that.
+        # Not written anew here: in some runs a purged vector stood in Chroma's new files again when this very process wrote them.
         parts.projection.empty()
         found = tuple(_search(parts, traces))
     return PurgeReport(source, document_id, len(traces.chunk_ids), found)
