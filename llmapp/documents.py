@@ -75,7 +75,7 @@ class Documents(Parts):
             A report for each source, in order; of one that failed, with its error.
 
         Raises:
-            ConfigError: No path and no source is named, or deletions are confirmed for none of the sources.
+            ConfigError: No path and no source is named, or deletions are confirmed for a source that is not among them.
             LockedError: Another process is ingesting.
             TooManyFailuresError: Too many documents could not be embedded anew.
             EmbedderError: The embedder failed.
@@ -166,7 +166,7 @@ class Documents(Parts):
         """Try documents that were set aside now, by reading their sources again.
 
         Args:
-            names: As `llmapp.catalog.purging.Purging.named` takes them; none is all.
+            names: As `quarantined_named` takes them; none is all.
             progress: Told of every document.
 
         Raises:

@@ -123,7 +123,7 @@ class SourceBook:
         for table in _FREE_TABLES & settings.keys():
             _check_plain(name, settings[table])
         connector = load_connector(name, settings)
-        _check_secrets(name, connector, set(secrets_in(settings)))
+        _check_secrets(name, connector, set(secrets_in(settings).values()))
         return connector
 
     def of(self, paths: Sequence[Path | str]) -> list[DocumentSource]:
@@ -168,7 +168,7 @@ class SourceBook:
 
 def _check_secrets(name: str, connector: Connector, from_environment: set[str]) -> None:
     """See that no secret stands in the file, which is shared and kept."""
-    if set(secrets_in(connector)) - from_environment:
+    if set(secrets_in(connector).values()) - from_environment:
         raise ConfigError(
             f"a secret of connector {name} stands in llmapp.toml", hint='write it as { env = "NAME" } and set that variable'
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ class Landing:
         self.counts: Counter[str] = Counter()
         """Written by the landing thread alone."""
         self.seconds = dict.fromkeys(("parse", "embed", "commit"), 0.0)
+        self._seconds_lock = threading.Lock()
         self._source = source
         self._preparer = preparer
         self._effects = effects
@@ -43,7 +45,8 @@ class Landing:
         try:
             return self._preparer.prepare(self._source, job)
         finally:
-            self.seconds["parse"] += time.perf_counter() - started
+            with self._seconds_lock:  # several threads prepare
+                self.seconds["parse"] += time.perf_counter() - started
 
     def land(self, documents: Sequence[Prepared]) -> None:
         """See `Crew`."""

@@ -78,7 +78,7 @@ class Pipeline:
         self._pool = ThreadPoolExecutor(bounds.workers, thread_name_prefix="prepare")
         self._line: queue.SimpleQueue[_Task | _Action | None] = queue.SimpleQueue()
         self._room = threading.Condition()
-        self._under_way: dict[str, int] = {}  # bytes of content by document id
+        self._under_way: dict[str, int] = {}  # bytes of content or text by document id
         self._is_waited_for = False
         self._error: BaseException | None = None
         self._batch: list[Prepared] = []

@@ -51,7 +51,7 @@ class SourcePlan:
 
     source: str
     changes: tuple[PlannedChange, ...] = ()
-    """In the order in which the source speaks of them."""
+    """In the order in which they were prepared or deleted: about that in which the source speaks of them."""
     unchanged: int = 0
     still_quarantined: int = 0
     held: int = 0

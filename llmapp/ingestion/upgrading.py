@@ -125,7 +125,7 @@ class Upgrade:
         return self._preparer.pieces(self._catalog.stored_text(source, document_id))
 
     def _cut(self, source: str, document_id: str) -> _Cut:
-        """The first chunks of a document; None of them when all are staged already, or it cannot be cut."""
+        """The first chunks of a document: none when all are staged already, or when it cannot be cut."""
         stored = self._catalog.stored(source, document_id)
         facts = (stored.content_hash, stored.parser) if stored else ("", "")
         version = self._vectors.version(*facts, self._preparer.chunker_version)

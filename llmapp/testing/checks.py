@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from llmapp.connector import Connector
+from llmapp.ingestion.secrets import secrets_in, without
 from llmapp.testing import document_checks, reading_checks, settings_checks
-from llmapp.testing.leaks import secrets_in, without
 from llmapp.testing.trial import Trial
 from llmapp.testing.verdicts import told
 

@@ -9,7 +9,8 @@ from pydantic import BaseModel
 
 from llmapp.connector import Document, Failure, Listed
 from llmapp.errors import LLMAppError
-from llmapp.testing.leaks import leaked, secrets_in
+from llmapp.ingestion.secrets import secrets_in
+from llmapp.testing.leaks import leaked
 from llmapp.testing.trial import Trial
 from llmapp.testing.verdicts import is_json, is_unicode, require, told
 

@@ -8,9 +8,10 @@ import pytest
 from pydantic import BaseModel, SecretBytes, SecretStr, model_serializer
 
 from llmapp.connector import Checkpoint, ConnectorError, Delete, Document, Failure, Listed, Upsert
+from llmapp.ingestion.secrets import secrets_in, without
 from llmapp.testing.checks import CHECKS, run_checks
 from llmapp.testing.contracts import ConnectorContract
-from llmapp.testing.leaks import leaked, secrets_in, without
+from llmapp.testing.leaks import leaked
 from llmapp.testing.trial import Trial
 
 NOTE = Upsert(Document(id="a", uri="a.txt", text="words"))

@@ -1,10 +1,14 @@
 """What a run does with listings, with many deletions, with what has failed before, and with what was purged."""
 
 import contextlib
+import json
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import ClassVar
+from urllib.parse import quote
 
 import pytest
 from pydantic import BaseModel, Field, SecretStr
@@ -493,6 +497,20 @@ def test_no_secret_of_a_connector_gets_into_the_catalog_or_out_of_the_run(ingest
     assert "s3cr3t" not in told
     assert "404 for https://api/x?token=***" in told
     assert b"s3cr3t-canary" not in catalog._db.path.read_bytes() + catalog._db.path.with_name("catalog.db-wal").read_bytes()
+
+
+SECRET = "p'ss\nwörd/1"
+
+
+class Escaped(Script, frozen=True):
+    token: SecretStr = SecretStr(SECRET)
+
+
+@pytest.mark.parametrize("write", [str, repr, json.dumps, quote, partial(quote, safe="")])
+def test_a_secret_is_kept_out_of_the_catalog_however_it_is_written(ingestor, catalog, write):
+    run(ingestor, Failure("f", f"401 for token={write(SECRET)}; renew it"), kind=Escaped)
+    (record,) = catalog.quarantined()
+    assert re.fullmatch(r"401 for token=[\"']?\*\*\*[\"']?; renew it", record.reason)
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), CatalogError("full")])

@@ -11,7 +11,7 @@ from llmapp.ingestion.parsing import ProcessParser
 from llmapp.ingestion.parsing.limits import Limits
 
 pytestmark = pytest.mark.data
-_BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+_BENCHMARKS = Path(__file__).resolve().parents[3] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
