@@ -36,12 +36,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         tag = f'"{hash(body)}"'
         if status == 200 and self.headers.get("If-None-Match") == tag:
             status, body = 304, b""
+        server.answered.append(status)  # before the client has it: the test may look at once
         self.send_response(status)
         for name, value in {"ETag": tag, "Content-Type": server.media_type, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
-        server.answered.append(status)
 
     def log_message(self, *_):
         pass
