@@ -29,9 +29,9 @@ from llmapp.ingestion.embedding_text import chunk_tokens
 from llmapp.ingestion.ingestor import Ingestor
 from llmapp.ingestion.parsing import ProcessParser
 from llmapp.protocols import Retriever
-from llmapp.retrieval.chroma import ChromaIndex
 from llmapp.retrieval.dense import DenseRetriever
 from llmapp.retrieval.hybrid import HybridRetriever
+from llmapp.retrieval.indexes.chroma.embedded import ChromaIndex
 from llmapp.retrieval.lexical import LexicalRetriever
 from llmapp.retrieval.minilm import MiniLMEmbedder
 from llmapp.retrieval.projection import IndexProjection

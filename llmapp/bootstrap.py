@@ -70,7 +70,7 @@ class Parts:
             settings: From `load_settings`.
             model: Takes the place of the chat model that the settings name; guarded and priced by its own name.
             embedder: Takes the place of the default embedder; priced by its identity.
-            index: Takes the place of Chroma.
+            index: Takes the place of the store that the settings name.
 
         Raises:
             CatalogError: The catalog cannot be opened.
@@ -206,10 +206,20 @@ class Parts:
 
     @part
     def index(self) -> VectorIndex:
-        """The vector index."""
-        from llmapp.retrieval.chroma import ChromaIndex
+        """The vector index, in the store that the settings name."""
+        if self._given_index is not None:
+            return self._given_index
+        if self.settings.index.store == "exact":
+            from llmapp.retrieval.indexes.catalog_vectors import ExactIndex
 
-        return self._given_index or ChromaIndex(self.settings.state / "chroma")
+            return ExactIndex(self.catalog)
+        if self.settings.index.store == "chroma-server":
+            from llmapp.retrieval.indexes.chroma.server import ChromaServerIndex
+
+            return ChromaServerIndex(self.settings.index.chroma_url or "", f"llmapp-{self.catalog.identity()}")
+        from llmapp.retrieval.indexes.chroma.embedded import ChromaIndex
+
+        return ChromaIndex(self.settings.state / "chroma")
 
     @part
     def projection(self) -> IndexProjection:
@@ -226,8 +236,8 @@ class Parts:
         return DenseRetriever(
             self.catalog,
             self.embedder,
-            index=self.index,
-            lock=self.index_lock,
+            index=None if self.index.name == "exact" else self.index,
+            lock=None if self.index.is_shared else self.index_lock,
             exact_up_to=self.settings.retrieval.exact_up_to,
         )
 

@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -123,6 +123,15 @@ class RetrievalSettings(_Table):
     """Readable chunks up to which vectors are compared one by one; above, the vector index is asked."""
 
 
+class IndexSettings(_Table):
+    """Where the vector index is kept."""
+
+    store: Literal["chroma", "chroma-server", "exact"] = "chroma"
+    """Kind of store: ``chroma`` in the process, ``chroma-server``, or ``exact``, which searches the catalog's vectors one by one."""
+    chroma_url: str | None = None
+    """Address of the Chroma server, on this machine, e.g. ``http://127.0.0.1:8001``."""
+
+
 class PromptSettings(_Table):
     """How large a prompt may be."""
 
@@ -184,6 +193,8 @@ class Settings(BaseSettings):
     """How documents are taken in."""
     retrieval: RetrievalSettings = RetrievalSettings()
     """How chunks are found."""
+    index: IndexSettings = IndexSettings()
+    """Where the vector index is kept."""
     prompt: PromptSettings = PromptSettings()
     """How large a prompt may be."""
     budgets: BudgetSettings = BudgetSettings()

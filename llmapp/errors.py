@@ -30,6 +30,7 @@
     │   ├── EmbedderError               the model file is missing, altered, or failed
     │   ├── EmbedderMismatchError       the catalog was embedded by another embedder
     │   └── IndexUnavailableError       the vector index cannot be read; exact search still serves
+    │       └── DimensionMismatchError  it holds vectors of another length
     ├── PromptError                     a prompt cannot be made
     │   ├── TokenBudgetExceededError    not even the smallest prompt fits
     │   └── QuestionTooLongError        the question alone is over its limit
@@ -53,7 +54,7 @@ live in one table each: `llmapp.server.errors` and `llmapp.cli.errors`. A progra
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 
@@ -257,6 +258,19 @@ class IndexUnavailableError(RetrievalError, code="index_unavailable"):
     """The vector index cannot be read; exact search still serves."""
 
 
+class DimensionMismatchError(IndexUnavailableError, code="dimension_mismatch"):
+    """The vector index holds vectors of another length, those of another embedder."""
+
+    def __init__(self, *, stored: int, given: int) -> None:
+        """Name the length of the vectors in the index, and of one that was to be put or searched for."""
+        super().__init__(
+            f"the vector index holds vectors of length {stored}, not {given}",
+            hint="run llmapp index rebuild; it needs no embedding, and exact search serves meanwhile",
+        )
+        self.stored = stored
+        self.given = given
+
+
 class PromptError(LLMAppError, code="prompt_failed"):
     """A prompt cannot be made."""
 
@@ -382,17 +396,3 @@ class RequestTooLargeError(RequestError, code="request_too_large"):
 
 class OverloadedError(RequestError, code="overloaded", retryable=True):
     """As many questions are being answered as the server takes at once."""
-
-
-def causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it was raised from, outermost first; each link once.
-
-    Only ``raise ... from`` counts. What merely was being handled at the time (``__context__``) may be unrelated: in a
-    fallback it is the failure of another call.
-    """
-    seen: set[int] = set()
-    link: BaseException | None = error
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        yield link
-        link = link.__cause__

@@ -116,10 +116,19 @@ class VectorIndex(Protocol):
     def name(self) -> str:
         """Name of the store, e.g. ``chroma``."""
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether several processes may read it at the same time; else only the holder of the index lock opens it."""
+
     def upsert(self, ids: Sequence[str], vectors: FloatArray) -> None:
-        """Put vectors; applying the same twice changes nothing. `vectors` has shape (len(ids), dim).
+        """Put vectors; applying the same twice changes nothing.
+
+        Args:
+            ids: Each once, however many.
+            vectors: Unit vectors of `ids`. Shape (len(ids), dim).
 
         Raises:
+            DimensionMismatchError: The store holds vectors of another length; it is as it was.
             IndexUnavailableError: The store cannot be written.
         """
 
@@ -131,27 +140,64 @@ class VectorIndex(Protocol):
         """
 
     def query(self, vector: FloatArray, *, top_k: int) -> list[tuple[str, float]]:
-        """The `top_k` nearest ids with their cosine similarity, best first.
+        """The `top_k` nearest ids with their cosine similarity, best first; all of them when there are fewer.
+
+        Args:
+            vector: Unit vector. Shape (dim,).
+            top_k: From 1.
 
         Raises:
-            IndexUnavailableError: The store cannot be read.
+            DimensionMismatchError: The store holds vectors of another length.
+            IndexUnavailableError: The store cannot be read, or was never written.
         """
 
     def ids(self) -> set[str]:
         """All ids in the store.
 
         Raises:
-            IndexUnavailableError: The store cannot be read.
+            IndexUnavailableError: The store cannot be read, or was never written.
+        """
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, FloatArray]:
+        """The stored vectors of those `ids` that are there, each of shape (dim,), float32.
+
+        Raises:
+            IndexUnavailableError: The store cannot be read, or was never written.
         """
 
     def fault(self) -> str | None:
         """Why the store cannot serve, found without opening it; None when nothing speaks against it."""
 
     def clear(self) -> None:
-        """Throw everything away, a broken store included."""
+        """Throw everything away, a broken store included.
+
+        Raises:
+            IndexUnavailableError: The store cannot be emptied.
+        """
 
     def close(self) -> None:
-        """Release the files."""
+        """Release files and connections; the next use opens them again."""
+
+
+class Lock(Protocol):
+    """One holder among the processes that share something; re-entrant within one object."""
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds it."""
+
+    def try_acquire(self) -> bool:
+        """Take it if it is free; False when another process holds it."""
+
+    def acquire(self) -> None:
+        """Take it.
+
+        Raises:
+            LockedError: Another process holds it.
+        """
+
+    def release(self) -> None:
+        """Give it back once; does nothing when it is not held."""
 
 
 class Retriever(Protocol):

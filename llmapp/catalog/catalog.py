@@ -1,7 +1,7 @@
 """The catalog: writes documents whole, and hands out what a principal may read.
 
-Five parts over one database: the documents and the work they leave for the vector index (here), the state of the
-syncs (`llmapp.catalog.sync_state`), new chunks that wait behind the live ones (`llmapp.catalog.staging`), documents that
+Six parts over one database: the documents and the work they leave for the vector index (here), what is known of that index
+(`llmapp.catalog.index_state`), the state of the syncs (`llmapp.catalog.sync_state`), new chunks that wait behind the live ones (`llmapp.catalog.staging`), documents that
 must leave no trace (`llmapp.catalog.purging`), and the chunks as a search reads them (`llmapp.catalog.live_chunks`).
 """
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from llmapp.catalog import document_rows as rows
 from llmapp.catalog.database import Database
+from llmapp.catalog.index_state import IndexState
 from llmapp.catalog.live_chunks import LiveChunks
 from llmapp.catalog.purging import Purging
 from llmapp.catalog.records import Counts, DocumentRecord, PendingWork, StoredDocument
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _GRANTS = "(SELECT json_group_array(name) FROM (SELECT name FROM grants WHERE document = d.id ORDER BY name))"
 
 
-class Catalog(SyncState, Staging, Purging, LiveChunks):
+class Catalog(SyncState, Staging, Purging, LiveChunks, IndexState):
     """Documents, chunks, embeddings and access lists in one SQLite file. Safe to use from several threads and processes."""
 
     def __init__(self, path: Path) -> None:
@@ -43,6 +44,7 @@ class Catalog(SyncState, Staging, Purging, LiveChunks):
         Staging.__init__(self, self._db)
         Purging.__init__(self, self._db)
         LiveChunks.__init__(self, self._db)
+        IndexState.__init__(self, self._db)
 
     def close(self) -> None:
         """Close the database."""

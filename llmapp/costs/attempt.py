@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from llmapp.causes import causes
 from llmapp.costs.ledger import Ledger
 from llmapp.costs.prices import Price
 from llmapp.costs.records import Charge, Hold, Kind
-from llmapp.errors import causes
 from llmapp.types import Usage
 
 _REQUEST_TIMEOUT = 408

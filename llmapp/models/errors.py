@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from http import HTTPStatus
 
+from llmapp.causes import causes
 from llmapp.errors import (
     ModelAuthError,
     ModelError,
@@ -16,7 +17,6 @@ from llmapp.errors import (
     ModelTimeoutError,
     ModelUnavailableError,
     UnknownModelError,
-    causes,
 )
 
 _SECRET = re.compile(r"(?i)\bbearer\s+\S+|\b(?:sk|pk|rk|gsk|xai|key|api)[-_][\w*.-]{4,}|[\w*-]{24,}")

@@ -21,12 +21,12 @@ import nightly
 from nightly import Act, documents, faults_of_files, has_tables, read_bill, state
 
 from llmapp.errors import CatalogError, CostError
-from llmapp.retrieval import chroma
+from llmapp.retrieval.indexes.chroma import embedded
 
 LIMIT_S = 60
 """An attempt that takes longer hangs: the process ends by a signal."""
 KIB = 1024
-SPARE_BYTES = chroma._SPARE_DISK_BYTES
+SPARE_BYTES = embedded._SPARE_DISK_BYTES
 GROWING = [int(4 * KIB * 1.5**step) for step in range(20)]
 SIZES = {
     "tmpfs": GROWING,
@@ -99,7 +99,7 @@ class Trial:
         return faults + [f"{name} is lost" for name in self.before.keys() & self.after.keys() - found.keys()]
 
     def _open(self):
-        index = chroma.ChromaIndex(self.root / ".llmapp/chroma", read_deadline_s=5, write_deadline_s=5)
+        index = embedded.ChromaIndex(self.root / ".llmapp/chroma", read_deadline_s=5, write_deadline_s=5)
         return self.act.scene.open(self.root, bill=self.bill, index=index if self.kind == "chroma" else None)
 
     def _play(self) -> dict:
@@ -123,7 +123,7 @@ def main(folder: Path, kind: str) -> list[dict]:
                 for size_bytes in SIZES[kind]:
                     signal.alarm(LIMIT_S)
                     # Chroma's own guard would not let it come so far.
-                    chroma._SPARE_DISK_BYTES = SPARE_BYTES if size_bytes > 16 * 1024 * KIB else 0
+                    embedded._SPARE_DISK_BYTES = SPARE_BYTES if size_bytes > 16 * 1024 * KIB else 0
                     results.append(trial.run(size_bytes))
                 shutil.rmtree(start)
                 shutil.copytree(trial.root, start)

@@ -6,7 +6,7 @@ import pytest
 
 from llmapp.catalog.lock import FileLock
 from llmapp.catalog.records import DocumentRecord
-from llmapp.retrieval.chroma import ChromaIndex
+from llmapp.retrieval.indexes.chroma.embedded import ChromaIndex
 from llmapp.retrieval.projection import IndexProjection
 from llmapp.testing.fakes import HashEmbedder
 from llmapp.types import PUBLIC, Chunk

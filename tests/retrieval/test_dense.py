@@ -52,7 +52,7 @@ def test_a_small_set_is_searched_exactly_without_the_index(catalog, embedder, in
     retriever = DenseRetriever(catalog, embedder, index=index, lock=lock, exact_up_to=1)
     assert names(retriever.retrieve("water", principal=LOCAL_USER, top_k=3)) == ["flood"]
     assert retriever.degraded is None
-    assert index._client is None
+    assert index._collection is None
 
 
 def test_the_index_serves_a_large_set(through_index, projection, put, monkeypatch):
@@ -94,7 +94,7 @@ def test_an_index_that_another_process_holds_is_left_alone(catalog, embedder, in
     with FileLock(tmp_path / "other.lock", purpose="the index"):
         assert names(retriever.retrieve("water", principal=LOCAL_USER, top_k=3)) == ["flood"]
     assert retriever.degraded == "another process holds the vector index; exact search serves"
-    assert index._client is None
+    assert index._collection is None
 
 
 def test_too_much_pending_work_is_searched_exactly(through_index, projection, put, monkeypatch):

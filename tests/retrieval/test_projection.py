@@ -1,14 +1,19 @@
+import contextlib
 import os
 import random
 import shutil
+import sqlite3
+from dataclasses import replace
 
 import pytest
 
 from llmapp.catalog.lock import FileLock
 from llmapp.errors import IndexUnavailableError, LockedError
-from llmapp.retrieval.chroma import ChromaIndex
 from llmapp.retrieval.dense import DenseRetriever
+from llmapp.retrieval.indexes.chroma.embedded import ChromaIndex
+from llmapp.retrieval.indexes.chroma.seal import Seal
 from llmapp.retrieval.projection import IndexProjection
+from llmapp.testing.fakes import HashEmbedder
 from llmapp.types import LOCAL_USER
 
 
@@ -73,8 +78,8 @@ def test_a_clean_index_verifies(projection, put):
     projection.apply_pending()
     check = projection.verify()
     assert check.ok
-    assert (check.chunks, check.pending, check.missing, check.unknown, check.queried, check.lost, check.reason) == (
-        30, 0, 0, 0, 30, 0, "",
+    assert (check.chunks, check.pending, check.missing, check.unknown, check.lost, check.searched, check.reason) == (
+        30, 0, 0, 0, 0, 30, "",
     )  # fmt: skip
 
 
@@ -100,9 +105,8 @@ def test_more_chunks_than_one_batch_takes(projection, index, catalog, put, monke
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 def test_a_damaged_index_is_noticed_search_goes_on_and_a_rebuild_heals(
-    projection, catalog, embedder, index, lock, put, tmp_path, damage, monkeypatch
+    projection, catalog, embedder, index, lock, put, tmp_path, damage
 ):
-    monkeypatch.setattr("llmapp.retrieval.projection._MOST_SELF_QUERIES", 100)
     put(**documents(1_010))  # beyond the 1,000 writes after which Chroma writes its segment
     projection.apply_pending()
     expected = DenseRetriever(catalog, embedder).retrieve("word7", principal=LOCAL_USER, top_k=3)
@@ -157,13 +161,56 @@ def test_an_index_that_lost_vectors_in_silence_is_noticed(projection, catalog, i
     assert check.reason == "1 chunks are missing, 1 ids belong to no chunk"
 
 
-def test_a_vector_that_is_not_the_chunk_s_own_is_noticed(projection, catalog, index, put, monkeypatch):
-    monkeypatch.setattr("llmapp.retrieval.projection._NEIGHBOURS", 2)
-    monkeypatch.setattr("llmapp.retrieval.projection._WIDE_NEIGHBOURS", 3)
+def test_a_vector_that_is_not_the_chunk_s_own_is_noticed(projection, catalog, index, put):
     put(**{f"d{number:04}": f"water in the cellar {number}" for number in range(10)}, far="entirely different things")
     projection.apply_pending()
     index.upsert(["c-d0004"], catalog.vectors(["c-far"])["c-far"][None, :])
-    assert projection.verify().lost == 1
+    check = projection.verify()
+    assert (check.lost, check.reason) == (1, "1 chunks have another vector, or none")
+
+
+@pytest.mark.parametrize("name", ["segments", "database rows"])
+def test_vectors_that_are_gone_behind_a_whole_seal_are_noticed(projection, catalog, index, put, tmp_path, name):
+    put(**documents(1_010))
+    projection.apply_pending()
+    index.close()
+    if name == "segments":
+        remove_segments(tmp_path / "chroma")
+    else:
+        with contextlib.closing(sqlite3.connect(tmp_path / "chroma/chroma.sqlite3", isolation_level=None)) as database:
+            database.execute("DELETE FROM embeddings WHERE id IN (SELECT id FROM embeddings LIMIT 3)")
+    Seal(tmp_path / "chroma").make()
+    check = projection.verify()
+    assert not check.ok
+    assert check.reason
+
+
+def test_a_few_that_an_approximate_search_overlooks_are_no_fault_but_many_are(projection, index, put, monkeypatch):
+    put(**documents(100))
+    projection.apply_pending()
+    found = type(index).query
+    blind = {"c-d0003"}
+    monkeypatch.setattr(
+        index, "query", lambda vector, top_k: [hit for hit in found(index, vector, top_k=top_k) if hit[0] not in blind]
+    )
+    check = projection.verify()
+    assert (check.ok, check.lost, check.searched, check.overlooked) == (True, 0, 100, 1)
+    blind.update(f"c-d{number:04}" for number in range(10))
+    check = projection.verify()
+    assert check.reason == "10 of 100 chunks are not found by their own vector"
+
+
+def test_vectors_of_another_length_take_the_place_of_the_old_ones(catalog, index, lock, make_record):
+    projection = IndexProjection(catalog, index, lock)
+    for dim, name in ((64, "old"), (32, "new")):
+        catalog.replace([make_record("d", name)], {name: HashEmbedder(dim=dim).embed_query(name)})
+        record = make_record("d", name)
+        chunk = replace(record.chunks[0], id=f"c-{name}")  # another embedder makes other chunks, as in life
+        catalog.replace([replace(record, chunks=(chunk,))], {name: HashEmbedder(dim=dim).embed_query(name)})
+        assert projection.apply_pending()
+        assert projection.failure is None
+    assert index.ids() == {"c-new"}
+    assert projection.verify().ok
 
 
 def test_many_equal_chunks_are_not_taken_for_lost_ones(projection, put, make_record):

@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from llmapp.retrieval.seal import Seal
+from llmapp.retrieval.indexes.chroma.seal import Seal
 
 
 @pytest.fixture
