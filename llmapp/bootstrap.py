@@ -63,6 +63,7 @@ class Parts:
         model: BaseChatModel | None = None,
         embedder: Embedder | None = None,
         index: VectorIndex | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         """Open the state folder.
 
@@ -71,6 +72,7 @@ class Parts:
             model: Takes the place of the chat model that the settings name; guarded and priced by its own name.
             embedder: Takes the place of the default embedder; priced by its identity.
             index: Takes the place of the store that the settings name.
+            ledger: Another application's, which pays for this one and closes it; None keeps books of its own.
 
         Raises:
             CatalogError: The catalog cannot be opened.
@@ -79,6 +81,7 @@ class Parts:
         self._given_model = model
         self._given_embedder = embedder
         self._given_index = index
+        self._given_ledger = ledger
         self._making = threading.RLock()
         with suppress(OSError):  # the catalog says what is wrong with the folder
             settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds the text of all documents
@@ -89,11 +92,18 @@ class Parts:
         """Close files and end worker processes."""
         made = self.__dict__
         for name in ("retriever", "parser", "index", "ledger"):
-            if name in made:
+            if name in made and made[name] is not self._given_ledger:
                 made[name].close()
         self.catalog.close()
         while self.index_lock.held:
             self.index_lock.release()
+
+    def beside(self, settings: Settings) -> Self:
+        """Another application with these settings, the same given model and embedder, and the books of this one.
+
+        It is closed first. Where it has the same state folder, only one of the two holds the vector index at a time.
+        """
+        return type(self)(settings, model=self._given_model, embedder=self._given_embedder, ledger=self.ledger)
 
     def __enter__(self) -> Self:
         return self
@@ -158,6 +168,8 @@ class Parts:
         from llmapp.costs.ledger import Ledger
         from llmapp.costs.records import NANO_PER_USD
 
+        if self._given_ledger is not None:
+            return self._given_ledger
         limit = self.settings.budgets.day_usd
         budgets = {"day": None if limit is None else int(limit * NANO_PER_USD)}
         # A hold must outlive the call it is for.

@@ -243,6 +243,17 @@ class Catalog(SyncState, Staging, Purging, LiveChunks, IndexState):
         select = ", ".join(f"(SELECT count(*) FROM {table})" for table in tables)  # noqa: S608 - the names stand one line above
         return Counts(*self._db.read(f"SELECT {select}")[0])
 
+    def fingerprint(self) -> str:
+        """SHA-256 over the names and texts of all documents: the same wherever they are, however they are cut and embedded."""
+        digests: dict[tuple[str, str], hashlib._Hash] = {}
+        parts = (
+            "SELECT d.source, d.document_id, t.text FROM documents d JOIN texts t ON t.document = d.id ORDER BY d.id, t.part"
+        )
+        for source, document_id, text in self._db.iterate(parts):
+            digests.setdefault((source, document_id), hashlib.sha256()).update(text.encode())
+        written = [[*name, digest.hexdigest()] for name, digest in sorted(digests.items(), key=lambda item: item[0])]
+        return hashlib.sha256(json.dumps(written).encode()).hexdigest()
+
     def digest(self) -> str:
         """SHA-256 over all documents, access lists, chunks and vectors, independent of the order they came in.
 

@@ -24,6 +24,7 @@ from llmapp.errors import (
     ConfigError,
     ConnectorError,
     CostError,
+    EvaluationError,
     IngestionError,
     LLMAppError,
     LockedError,
@@ -47,6 +48,7 @@ EXIT_CODES: dict[type[LLMAppError], int] = {
     CostError: 12,
     BudgetExceededError: 13,
     RequestError: 14,
+    EvaluationError: 15,
 }
 
 

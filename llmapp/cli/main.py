@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from llmapp import __version__
-from llmapp.cli import connectors, documents, index, project, quarantine, questions, serving
+from llmapp.cli import connectors, documents, evaluation, index, project, quarantine, questions, serving
 from llmapp.cli.errors import INTERRUPTED, show_tracebacks
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app.command("purge")(documents.purge)
 app.command("forget")(documents.forget)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(index.app, name="index")
+app.add_typer(evaluation.app, name="eval")
 app.add_typer(connectors.app, name="connector")
 
 

@@ -1,0 +1,267 @@
+"""How well a search finds: asks every question, and scores what comes against what is expected.
+
+A document counts at the place of its best chunk. Where a question expects quoted words, chunks are ranked themselves, and
+each quote counts at the first chunk that holds it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from llmapp.errors import DatasetError
+from llmapp.evaluation.corpora import SOURCE, asked, corpus_fingerprint
+from llmapp.evaluation.measures import MAIN, RECALL_AT, score_rankings
+from llmapp.evaluation.questions import Dataset, Question
+from llmapp.evaluation.scores import Scores
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from llmapp.application import App
+    from llmapp.protocols import Progress
+    from llmapp.types import Hit, Principal
+
+    Search = Callable[[str, Principal, int], Sequence[Hit]]
+
+DEPTH = 100
+"""Documents of a ranking, as usual with BEIR's sets."""
+_CHUNKS_A_DOCUMENT = 2
+_SHOWN = 5
+_SHOWN_CHARS = 240
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One of the first hits of a question, as it is shown."""
+
+    name: str
+    """``source:id`` of its document."""
+    title: str
+    text: str
+    """The beginning."""
+    is_expected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """What a search has brought for one question."""
+
+    question: Question
+    expected: Mapping[str, int]
+    """Grades by the names that `items` uses."""
+    items: tuple[str, ...]
+    """Documents, quotes or chunks, best first."""
+    found: tuple[Found, ...]
+    """The first few."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalReport:
+    """How a search has done on a data set."""
+
+    dataset: str
+    fingerprints: Mapping[str, str]
+    """Of ``corpus`` and ``questions``: what a comparison must have in common."""
+    settings: Mapping[str, JsonValue]
+    """What may differ: embedder, chunker and the settings of retrieval."""
+    documents: int
+    chunks: int
+    scores: Scores
+    rankings: tuple[Ranking, ...]
+    """Aligned with the questions of `scores`."""
+    warnings: tuple[str, ...]
+
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """Median and 95th percentile of the time of one search."""
+        return _percentiles([ranking.seconds for ranking in self.rankings])
+
+    def curve(self) -> list[tuple[int, float]]:
+        """Mean recall by depth."""
+        return [(depth, float(np.mean(self.scores.of(f"recall@{depth}")))) for depth in RECALL_AT]
+
+    def worst(self, count: int) -> list[tuple[Ranking, float]]:
+        """The questions with the lowest nDCG@10, worst first, with it; those that found everything are left out."""
+        values = self.scores.values[MAIN]
+        order = [int(number) for number in np.argsort(values, kind="stable") if values[number] < 1.0]
+        return [(self.rankings[number], float(values[number])) for number in order[:count]]
+
+    def shape(self) -> dict[str, JsonValue]:
+        """As JSON."""
+        median_s, slow_s = self.seconds
+        return {
+            "dataset": self.dataset,
+            "fingerprints": dict(self.fingerprints),
+            "settings": dict(self.settings),
+            "documents": self.documents,
+            "chunks": self.chunks,
+            "questions": len(self.rankings),
+            "measures": {name: asdict(interval) for name, interval in self.scores.intervals().items()},
+            "seconds": {"p50": round(median_s, 6), "p95": round(slow_s, 6)},
+            "warnings": list(self.warnings),
+        }
+
+
+def evaluate_retrieval(
+    app: App, dataset: Dataset, *, depth: int = DEPTH, ingesting: Progress | None = None, asking: Progress | None = None
+) -> RetrievalReport:
+    """Ask every judged question of the search that the settings of `app` make.
+
+    Args:
+        app: The application.
+        dataset: Questions, and perhaps a corpus, which is taken in first.
+        depth: Documents, or chunks where quotes are expected, of a ranking.
+        ingesting: Told of every document of a corpus that is taken in.
+        asking: Told of every question.
+
+    Raises:
+        DatasetError: No question is judged, or one expects a document whose name several documents have.
+        MissingDependencyError: ir-measures is not installed.
+        RetrievalError, CostError, CatalogError: As `App.search`.
+    """
+    with asked(app, dataset, ingesting) as corpus_app:
+
+        def search(text: str, principal: Principal, top_k: int) -> Sequence[Hit]:
+            return corpus_app.search(text, principal=principal, top_k=top_k)
+
+        return rank_questions(
+            corpus_app, dataset, search, depth=depth, progress=asking, corpus=corpus_fingerprint(app, dataset)
+        )
+
+
+def rank_questions(
+    app: App, dataset: Dataset, search: Search, *, corpus: str, depth: int = DEPTH, progress: Progress | None = None
+) -> RetrievalReport:
+    """Ask every judged question of one search over the documents of `app`; see `evaluate_retrieval`, which takes its own.
+
+    Args:
+        app: What is searched.
+        dataset: The questions.
+        search: Takes a text, who asks, and how many chunks are wanted, and brings hits, best first.
+        corpus: Fingerprint of the documents.
+        depth: Items of a ranking.
+        progress: Told of every question.
+    """
+    judged = [question for question in dataset.questions if question.is_judged]
+    if not judged:
+        raise DatasetError(f"no question of {dataset.name} names a document or a quote", hint="there is nothing to measure")
+    names = _Names(app, dataset)
+    documents = {question.id: names.documents(question) for question in judged}
+    expected = {question.id: _expected(question, documents[question.id]) for question in judged}
+    if progress:
+        progress.start(len(judged))
+    rankings = []
+    for question in judged:
+        rankings.append(_rank(question, documents[question.id], search, depth))
+        if progress:
+            progress.advance(question.text)
+    counts = app.catalog.counts()
+    return RetrievalReport(
+        dataset=dataset.name,
+        fingerprints={"corpus": corpus, "questions": dataset.fingerprint},
+        settings=described(app, depth),
+        documents=counts.documents,
+        chunks=counts.chunks,
+        scores=score_rankings(expected, {ranking.question.id: ranking.items for ranking in rankings}),
+        rankings=tuple(rankings),
+        warnings=(*dataset.warnings, *names.warnings),
+    )
+
+
+def described(app: App, depth: int) -> dict[str, JsonValue]:
+    """What decides a ranking besides documents and questions."""
+    return {
+        "embedder": app.embedder.identity,
+        "chunker": app.ingestor.preparer.chunker_version,
+        "depth": depth,
+        **{f"retrieval.{name}": value for name, value in app.settings.retrieval.model_dump(mode="json").items()},
+    }
+
+
+class _Names:
+    """From the names of a data set to the documents of the catalog."""
+
+    def __init__(self, app: App, dataset: Dataset) -> None:
+        self._app = app
+        self._has_corpus = dataset.corpus is not None
+        self._unknown: list[str] = []
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        if not self._unknown:
+            return ()
+        listed = ", ".join(self._unknown[:3]) + (", …" if len(self._unknown) > 3 else "")  # noqa: PLR2004 - as many as fit
+        return (f"{len(self._unknown):,} expected documents are not in the catalog, and count as not found: {listed}",)
+
+    def documents(self, question: Question) -> dict[str, int]:
+        """Grades by ``source:id``."""
+        return {self._key(name, question): grade for name, grade in question.documents.items()}
+
+    def _key(self, name: str, question: Question) -> str:
+        if self._has_corpus:
+            return f"{SOURCE}:{name}"
+        found = self._app.catalog.named(name)
+        if len(found) > 1:
+            listed = ", ".join(f"{source}:{document_id}" for source, document_id in found[:3])
+            raise DatasetError(f"question {question.id}: several documents are named {name}", hint=f"name one of {listed}")
+        if not found:
+            self._unknown.append(name)
+            return name
+        return ":".join(found[0])
+
+
+def _expected(question: Question, documents: Mapping[str, int]) -> Mapping[str, int]:
+    """Grades of what a ranking should hold: each quote, else each document."""
+    if question.quotes:
+        return {f"quote {number}": 1 for number in range(1, len(question.quotes) + 1)}
+    return documents
+
+
+def _rank(question: Question, documents: Mapping[str, int], search: Search, depth: int) -> Ranking:
+    wanted = depth if question.quotes else depth * _CHUNKS_A_DOCUMENT
+    started = time.perf_counter()
+    hits = search(question.text, question.principal, wanted)
+    seconds = time.perf_counter() - started
+    labels = _quoted(question, documents, hits) if question.quotes else [[hit.chunk.key] for hit in hits]
+    items = tuple(dict.fromkeys(item for label in labels for item in label))[:depth]
+    expected = _expected(question, documents)
+    return Ranking(question, expected, items, _shown(hits, labels, expected), seconds)
+
+
+def _quoted(question: Question, documents: Mapping[str, int], hits: Sequence[Hit]) -> list[list[str]]:
+    """What each hit stands for: the quotes that it holds, or itself where it holds none."""
+    wanted = {f"quote {number}": plain(quote) for number, quote in enumerate(question.quotes, start=1)}
+    labels = []
+    for hit in hits:
+        may_hold = not documents or hit.chunk.key in documents
+        text = plain(hit.chunk.text)
+        held = [name for name, quote in wanted.items() if quote in text] if may_hold else []
+        labels.append(held or [hit.chunk.id])
+    return labels
+
+
+def _shown(hits: Sequence[Hit], labels: Sequence[Sequence[str]], expected: Mapping[str, int]) -> tuple[Found, ...]:
+    shown: dict[str, Found] = {}
+    for hit, label in zip(hits, labels, strict=True):
+        if len(shown) == _SHOWN:
+            break
+        text = re.sub(r"\s+", " ", hit.chunk.text)[:_SHOWN_CHARS]
+        shown.setdefault(label[0], Found(hit.chunk.key, hit.chunk.title, text, any(item in expected for item in label)))
+    return tuple(shown.values())
+
+
+def plain(text: str) -> str:
+    """A text as quotes are compared: white space as one blank, case folded."""
+    return re.sub(r"\s+", " ", text).strip().casefold()
+
+
+def _percentiles(seconds: Sequence[float]) -> tuple[float, float]:
+    median, slow = np.percentile(seconds, [50, 95])
+    return float(median), float(slow)

@@ -1,0 +1,209 @@
+"""A search is asked every question, and scored against what is expected."""
+
+import json
+
+import pytest
+
+from llmapp.catalog.catalog import Catalog
+from llmapp.config import Settings
+from llmapp.errors import (
+    ConfigError,
+    ConnectorError,
+    DatasetError,
+    MissingDependencyError,
+    NothingIngestedError,
+    UnknownSettingError,
+)
+from llmapp.evaluation import corpora
+from llmapp.evaluation.corpora import asked
+from llmapp.evaluation.datasets import load_dataset
+from llmapp.evaluation.questions import Dataset, Question
+from llmapp.evaluation.retrieval import evaluate_retrieval
+from llmapp.evaluation.tables import write_csv
+from llmapp.evaluation.variants import varied, with_changes
+from llmapp.testing.fakes import HashEmbedder
+
+
+def report_on(app, *questions):
+    return evaluate_retrieval(app, Dataset("own", questions))
+
+
+def value(report, measure="nDCG@10"):
+    return float(report.scores.values[measure][0])
+
+
+def test_a_beir_corpus_is_taken_in_beside_the_application_and_used_again(app, beir):
+    before = app.catalog.digest()
+    embedded = len(app.embedder._inner.embedded)
+    first = evaluate_retrieval(app, load_dataset(beir))
+    once = len(app.embedder._inner.embedded)
+    second = evaluate_retrieval(app, load_dataset(beir))
+    assert app.catalog.digest() == before
+    assert (first.documents, len(first.rankings)) == (4, 2)
+    assert first.scores.values["recall@10"].tolist() == [1.0, 1.0] == second.scores.values["recall@10"].tolist()
+    assert once > embedded
+    assert len(app.embedder._inner.embedded) == once
+    assert first.fingerprints == second.fingerprints
+
+
+def test_another_corpus_or_another_embedder_gets_a_state_of_its_own(app, beir):
+    with asked(app, load_dataset(beir)) as first:
+        root = first.settings.root
+    with app.beside(app.settings) as other:
+        other._given_embedder = HashEmbedder(dim=32)
+        with asked(other, load_dataset(beir)) as second:
+            assert second.settings.root != root
+    with (beir / "corpus.jsonl").open("a") as corpus:
+        corpus.write(json.dumps({"_id": "new", "title": "New", "text": "A new document."}) + "\n")
+    with asked(app, load_dataset(beir)) as third:
+        assert third.settings.root != root
+        assert third.catalog.counts().documents == 5
+
+
+def test_a_corpus_that_was_cut_short_is_brought_to_its_end(app, beir, monkeypatch):
+    dataset = load_dataset(beir)
+    with monkeypatch.context() as patch:
+        patch.setattr(corpora, "read_corpus", broken_off)
+        with pytest.raises(ConnectorError):
+            evaluate_retrieval(app, dataset)
+    with asked(app, dataset) as whole:
+        assert whole.catalog.counts().documents == 4
+
+
+def broken_off(_):
+    yield 1, "water", "Water", "Water damage."
+    raise RuntimeError("cut short")
+
+
+def test_a_corpus_is_paid_from_the_budget_of_the_application(app, beir):
+    with asked(app, load_dataset(beir)) as corpus_app:
+        assert corpus_app.ledger is app.ledger
+    assert app.ledger.balances() is not None
+
+
+def test_every_setting_either_holds_for_a_corpus_or_says_where_things_are_kept():
+    """Whoever adds a table of settings decides here: a corpus must never be written where the application keeps its own."""
+    kept_apart = {"root", "sources", "server", "index"}
+    assert set(Settings.model_fields) == set(corpora._ALIKE) | kept_apart
+
+
+def test_own_questions_are_asked_of_the_application_by_id_key_or_address(app):
+    (uri,) = {hit.chunk.uri for hit in app.search("bicycle", top_k=1)}
+    for name in ("bike.md", "files:bike.md", uri):
+        report = report_on(app, Question("q", "Up to what amount is a stolen bicycle insured?", documents={name: 1}))
+        assert value(report) == 1.0
+        assert report.warnings == ()
+
+
+def test_a_document_that_is_not_there_is_said_and_counts_as_not_found(app):
+    report = report_on(app, Question("q", "What of water?", documents={"gone.md": 1}))
+    assert value(report) == 0.0
+    assert "1 expected documents are not in the catalog" in report.warnings[0]
+    assert "gone.md" in report.warnings[0]
+
+
+def test_a_quote_counts_at_the_first_chunk_that_holds_it_whatever_its_white_space(app):
+    asked_for = Question("q", "What is reported to the police?", quotes=("REPORTED to\n the police",))
+    assert value(report_on(app, asked_for), "MRR@10") == 1.0
+    missing = Question("q", "What is reported to the police?", quotes=("reported to nobody",))
+    assert value(report_on(app, missing), "recall@100") == 0.0
+
+
+def test_a_quote_counts_only_in_the_documents_that_are_named(app):
+    elsewhere = Question(
+        "q", "What is reported to the police?", documents={"water.md": 1}, quotes=("reported to the police",)
+    )
+    assert value(report_on(app, elsewhere), "recall@100") == 0.0
+
+
+def test_a_question_is_asked_by_its_principal(app, tmp_path):
+    from llmapp.types import Principal
+
+    app.catalog.set_access("files", {"bike.md": ["group:sales"]}, own=True)
+    hidden = Question("q", "Up to what amount is a stolen bicycle insured?", documents={"bike.md": 1})
+    assert value(report_on(app, hidden)) == 0.0
+    seen = Question("q", hidden.text, documents={"bike.md": 1}, principal=Principal("ann", ("sales",)))
+    assert value(report_on(app, seen)) == 1.0
+
+
+def test_without_documents_or_without_judgements_there_is_an_error(tmp_path, app):
+    from llmapp.application import App
+
+    with (
+        App(app.settings.model_copy(update={"root": tmp_path / "empty"}), embedder=HashEmbedder()) as empty,
+        pytest.raises(NothingIngestedError),
+    ):
+        report_on(empty, Question("q", "What?", documents={"a": 1}))
+    with pytest.raises(DatasetError, match="names a document or a quote"):
+        report_on(app, Question("q", "What?", unanswerable=True))
+
+
+def test_a_name_that_several_documents_have_is_refused(app, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "bike.md").write_text("# Another bicycle\n\nIt is green.\n")
+    app.ingest([other])
+    with pytest.raises(DatasetError, match=r"several documents are named bike\.md"):
+        report_on(app, Question("q", "What?", documents={"bike.md": 1}))
+
+
+def test_the_worst_questions_come_first_with_what_was_found(app):
+    good = Question("good", "When is water damage reported?", documents={"water.md": 1})
+    bad = Question("bad", "When is water damage reported at all?", documents={"glass.md": 1})
+    ((worst, found),) = report_on(app, good, bad).worst(5)
+    assert (worst.question.id, found < 1) == ("bad", True)
+    assert worst.found[0].name == "files:water.md"
+    assert not worst.found[0].is_expected
+    assert worst.found[0].text.startswith("# Water Water damage")
+
+
+def test_settings_are_changed_for_one_run_only(app):
+    changed = with_changes(app.settings, ["retrieval.top_k=3", "model=openai:gpt-4o-mini", "retrieval.candidates = 7"])
+    assert (changed.retrieval.top_k, changed.retrieval.candidates, changed.model) == (3, 7, "openai:gpt-4o-mini")
+    assert app.settings.retrieval.top_k == 8
+    with varied(app, ["retrieval.top_k=3"]) as variant:
+        assert variant.settings.retrieval.top_k == 3
+        assert len(variant.search("damage")) <= 3
+    with varied(app, ()) as same:
+        assert same is app
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [("retrieval.topk=3", UnknownSettingError), ("retrieval.top_k", ConfigError), ("retrieval.top_k=many", ConfigError)],
+)
+def test_a_change_that_cannot_be_is_refused_with_a_hint(app, change, kind):
+    with pytest.raises(kind) as caught:
+        with_changes(app.settings, [change])
+    assert caught.value.hint
+
+
+def test_the_per_query_table_holds_every_question_and_no_formula(app, tmp_path):
+    report = report_on(app, Question("=1+1", "@SUM(A1) of water damage?", documents={"water.md": 1}))
+    write_csv(tmp_path / "q.csv", report.scores, [ranking.question for ranking in report.rankings])
+    head, row = (tmp_path / "q.csv").read_text(encoding="utf-8").splitlines()
+    assert head.startswith("id,question,tags,nDCG@10,")
+    assert row.startswith("'=1+1,'@SUM(A1)")
+
+
+def test_the_fingerprint_of_the_catalog_is_of_texts_and_not_of_vectors_or_places(app, tmp_path):
+    with app.beside(app.settings.model_copy(update={"root": tmp_path / "twin"})) as twin:
+        twin._given_embedder = HashEmbedder(dim=16)
+        twin.ingest()
+        assert twin.catalog.fingerprint() == app.catalog.fingerprint()
+        twin.catalog.delete("files", ["bike.md"])
+        assert twin.catalog.fingerprint() != app.catalog.fingerprint()
+
+
+def test_the_fingerprint_of_nothing_is_one(tmp_path):
+    catalog = Catalog(tmp_path / "empty.db")
+    assert len(catalog.fingerprint()) == 64
+    catalog.close()
+
+
+def test_the_measures_missing_is_said_before_anything_is_asked(app, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "ir_measures", None)
+    with pytest.raises(MissingDependencyError):
+        report_on(app, Question("q", "What?", documents={"water.md": 1}))
