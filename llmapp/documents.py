@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmapp.bootstrap import Parts
-from llmapp.catalog.lock import FileLock
 from llmapp.errors import ConfigError, ConnectorError, DocumentNotFoundError, LLMAppError, SourceEmptyError
 
 if TYPE_CHECKING:
@@ -283,7 +282,7 @@ class Documents(Parts):
     @contextmanager
     def _ingesting(self, wait_s: float, *, apply: bool = True) -> Iterator[None]:
         """Be the only one that changes documents; at the end the vector index hears of it."""
-        with FileLock(self.settings.state / "ingest.lock", purpose="ingestion", wait_s=wait_s):
+        with self.catalog.ingest_lock(wait_s=wait_s):
             self.catalog.end_dead_runs()
             try:
                 yield

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmapp.catalog import document_rows as rows
-from llmapp.catalog.database import Database
 from llmapp.catalog.index_state import IndexState
 from llmapp.catalog.live_chunks import LiveChunks
+from llmapp.catalog.lock import ProcessLock
 from llmapp.catalog.purging import Purging
 from llmapp.catalog.records import Counts, DocumentRecord, PendingWork, StoredDocument
+from llmapp.catalog.sqlite import SQLiteDatabase
 from llmapp.catalog.staging import Staging
 from llmapp.catalog.sync_state import SyncState
 from llmapp.errors import EmbedderMismatchError
@@ -26,6 +27,8 @@ from llmapp.errors import EmbedderMismatchError
 if TYPE_CHECKING:
     from llmapp.protocols import FloatArray
 
+_ALL = 2**63 - 1
+"""A limit that no table reaches."""
 _GRANTS = "(SELECT json_group_array(name) FROM (SELECT name FROM grants WHERE document = d.id ORDER BY name))"
 
 
@@ -39,7 +42,7 @@ class Catalog(SyncState, Staging, Purging, LiveChunks, IndexState):
             CatalogVersionError: Written by a newer llmapp.
             CatalogError: The file cannot be opened.
         """
-        self._db = Database(path, migrations="llmapp.catalog.migrations")
+        self._db = SQLiteDatabase(path, migrations="llmapp.catalog.migrations")
         SyncState.__init__(self, self._db)
         Staging.__init__(self, self._db)
         Purging.__init__(self, self._db)
@@ -50,6 +53,14 @@ class Catalog(SyncState, Staging, Purging, LiveChunks, IndexState):
         """Close the database."""
         self._db.close()
 
+    def ingest_lock(self, *, wait_s: float = 0.0) -> ProcessLock:
+        """The lock that one process of all that use this catalog holds while it changes documents.
+
+        Args:
+            wait_s: Seconds that its `acquire` waits for another holder.
+        """
+        return self._db.lock("ingest", purpose="ingestion", wait_s=wait_s)
+
     def bind_embedder(self, identity: str) -> None:
         """Tie the catalog to one embedder; the first one is stored, and so is one that comes while there is no chunk.
 
@@ -58,7 +69,7 @@ class Catalog(SyncState, Staging, Purging, LiveChunks, IndexState):
         """
         self.check_embedder(identity)
         with self._db.transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO meta VALUES ('embedder', :identity)", {"identity": identity})
+            rows.name_embedder(connection, identity)
 
     def check_embedder(self, identity: str) -> None:
         """See that the vectors here were made by this embedder.
@@ -175,7 +186,7 @@ class Catalog(SyncState, Staging, Purging, LiveChunks, IndexState):
                     )
                     connection.execute(
                         "UPDATE documents SET own_acl = :own, is_narrowed = :narrowed WHERE id = :document",
-                        {"own": int(own), "narrowed": int(narrowed), "document": document},
+                        {"own": own, "narrowed": narrowed, "document": document},
                     )
             rows.advance(connection)
 
@@ -205,7 +216,8 @@ class Catalog(SyncState, Staging, Purging, LiveChunks, IndexState):
             ).fetchall()
             removed = sum(rows.remove(connection, source, row[0]) for row in names)
             connection.execute(
-                "INSERT OR IGNORE INTO freed SELECT embedding FROM staged_chunks WHERE source = :source", {"source": source}
+                "INSERT INTO freed SELECT embedding FROM staged_chunks WHERE source = :source ON CONFLICT DO NOTHING",
+                {"source": source},
             )
             for table in ("cursors", "quarantine", "runs", "staged_chunks", "staged_documents"):
                 connection.execute(f"DELETE FROM {table} WHERE source = :source", {"source": source})  # noqa: S608 - named above
@@ -216,7 +228,7 @@ class Catalog(SyncState, Staging, Purging, LiveChunks, IndexState):
     def pending(self, limit: int | None = None) -> list[PendingWork]:
         """Work that the vector index has not applied yet, oldest first."""
         sql = "SELECT seq, chunk_id, action FROM pending ORDER BY seq LIMIT :limit"
-        return [PendingWork(*row) for row in self._db.read(sql, {"limit": -1 if limit is None else limit})]
+        return [PendingWork(*row) for row in self._db.read(sql, {"limit": _ALL if limit is None else limit})]
 
     def mark_applied(self, work: Sequence[PendingWork]) -> None:
         """Forget exactly this work; what came for the same chunks meanwhile stays."""
@@ -262,7 +274,7 @@ class Catalog(SyncState, Staging, Purging, LiveChunks, IndexState):
         found = self._db.iterate(
             f"""
             SELECT d.source, d.document_id, d.content_hash, d.parser, d.chunker, d.uri, d.title, d.media_type, d.metadata, d.page_starts,
-                   d.own_acl, {_GRANTS}, c.chunk_id, c.title, c.heading, c.page, c.start_char, c.end_char, c.text, e.vector
+                   CAST(d.own_acl AS INTEGER), {_GRANTS}, c.chunk_id, c.title, c.heading, c.page, c.start_char, c.end_char, c.text, e.vector
             FROM documents d LEFT JOIN chunks c ON c.document = d.id LEFT JOIN embeddings e ON e.id = c.embedding
             ORDER BY d.source, d.document_id, c.chunk_id
             """  # noqa: S608 - a constant

@@ -1,61 +1,98 @@
-"""SQLite behind one small class: connections, transactions, numbered migrations.
+"""The port to a database: connections, transactions and numbered migrations, the same for SQLite and PostgreSQL.
 
-Knows nothing of what is stored; `llmapp.costs.ledger` keeps its own file with it. Parameters are always named, so that
-the statements can move to another database as they are. Connections are pooled, for a transaction must have one of its
-own. Writers of one process queue; for those of other processes they wait up to `_BUSY_TIMEOUT_S`.
+Knows nothing of what is stored. `llmapp.catalog.sqlite` keeps one file, `llmapp.catalog.postgres` talks to a server.
+Statements are written once, in what both speak: named parameters, `ON CONFLICT`, `RETURNING`, temporary tables, lists as
+`json_each`. There is one writer at a time in either, so a transaction sees all that was committed before it. A statement
+that only reads sees one state, two statements may see two.
 """
 
 from __future__ import annotations
 
 import queue
 import re
-import sqlite3
 import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import resources
-from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 from llmapp.errors import CatalogError, CatalogVersionError
 
-_BUSY_TIMEOUT_S = 10.0
-_HINT = "check that it can be written; if it is damaged, move it away and ingest again"
-_NO_ROOM_HINT = "free some disk space, and run it again; what was committed is kept"
-_NO_ROOM = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
+if TYPE_CHECKING:
+    from llmapp.catalog.lock import ProcessLock
+
+NO_ROOM_HINT = "free some disk space, and run it again; what was committed is kept"
+BUSY_TIMEOUT_S = 10.0
+"""A writer waits so long for those of other processes."""
 _MIGRATION = re.compile(r"(\d{4})_\w+\.sql")
 
-Params: TypeAlias = Mapping[str, object] | Sequence[object]
+Params: TypeAlias = Mapping[str, object]
+_NONE: Params = {}
 
 
-class Database:
-    """One SQLite file in WAL mode, brought to its newest version when opened."""
+class Row(Protocol):
+    """One row: by position, by name, as a sequence, or as a mapping for `dict`."""
 
-    def __init__(self, path: Path, *, migrations: str, synchronous: Literal["NORMAL", "FULL"] = "FULL") -> None:
-        """Open or create the file.
+    def __getitem__(self, key: Any, /) -> Any:
+        """The value of a column, by its position or its name."""
 
-        Args:
-            path: The file; its folder is created.
-            migrations: Package that holds the numbered SQL files.
-            synchronous: ``FULL`` keeps every commit through a power loss, ``NORMAL`` through the death of the process.
+    def __iter__(self) -> Iterator[Any]:
+        """The values, in order."""
 
-        Raises:
-            CatalogVersionError: The file was written by a newer llmapp.
-            CatalogError: The file cannot be opened, or is not a database.
-        """
-        self.path = path
-        self._synchronous = synchronous
+    def keys(self) -> Iterable[str]:
+        """The names of the columns, in order."""
+
+
+class Cursor(Protocol):
+    """What a statement gave."""
+
+    @property
+    def rowcount(self) -> int:
+        """Rows that were written."""
+
+    def fetchone(self) -> Any:
+        """The next row, a `Row`; None when there is none."""
+
+    def fetchall(self) -> list[Any]:
+        """All rows that are left, each a `Row`."""
+
+
+class Connection(Protocol):
+    """What a transaction writes with."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open that can be rolled back."""
+
+    def execute(self, sql: str, params: Params = ..., /) -> Cursor:
+        """Run one statement with named parameters."""
+
+    def executemany(self, sql: str, params: Iterable[Params], /) -> object:
+        """Run one statement for each of `params`."""
+
+    def close(self) -> None:
+        """Close it; an open transaction is rolled back."""
+
+
+class Database(ABC):
+    """A database with a pool of connections, brought to its newest version when opened. Safe to use from several threads."""
+
+    _failures: ClassVar[type[Exception]]
+    """What the driver raises."""
+
+    def __init__(self) -> None:
+        """Start with no connection."""
         self._writing = threading.Lock()
-        self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
+        self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
         self._closed = False
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._migrate(migrations)
-        except OSError as error:
-            raise CatalogError(f"cannot open {path}: {error}", hint=_HINT) from error
 
-    def read(self, sql: str, params: Params = ()) -> list[sqlite3.Row]:
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What errors and `llmapp status` call it; never with a password."""
+
+    def read(self, sql: str, params: Params = _NONE) -> list[Row]:
         """Run one SELECT and return all its rows.
 
         Raises:
@@ -63,11 +100,12 @@ class Database:
         """
         try:
             with self._borrowed() as connection:
-                return connection.execute(sql, params).fetchall()
-        except sqlite3.Error as error:
+                rows: list[Row] = connection.execute(sql, params).fetchall()
+                return rows
+        except self._failures as error:
             raise self._failed(error) from error
 
-    def iterate(self, sql: str, params: Params = ()) -> Iterator[sqlite3.Row]:
+    def iterate(self, sql: str, params: Params = _NONE) -> Iterator[Row]:
         """Run one SELECT and yield its rows as they come, for results that need not fit into memory.
 
         Raises:
@@ -75,46 +113,51 @@ class Database:
         """
         try:
             with self._borrowed() as connection:
-                yield from connection.execute(sql, params)
-        except sqlite3.Error as error:
+                yield from self._stream(connection, sql, params)
+        except self._failures as error:
             raise self._failed(error) from error
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Write in one transaction: all of the block or nothing.
+    def transaction(self) -> Iterator[Connection]:
+        """Write in one transaction, alone among all processes: all of the block or nothing.
 
         Raises:
             CatalogError: The database failed; nothing of the block was kept.
         """
         try:
-            with self._writing, self._borrowed() as connection:
+            with self._writing, self._writer() as connection:
                 try:
-                    connection.execute("BEGIN IMMEDIATE")
+                    self._begin(connection)
                     yield connection
                     connection.execute("COMMIT")
                 except BaseException:
                     if connection.in_transaction:
                         connection.execute("ROLLBACK")
                     raise
-        except sqlite3.Error as error:
+        except self._failures as error:
             raise self._failed(error) from error
 
     def compact(self) -> None:
-        """Write the file anew without what was deleted, and empty its log; what was deleted is in neither afterwards.
+        """Write the tables anew without what was deleted, and empty what the database keeps beside them.
 
         Raises:
             CatalogError: The database failed, or another process is reading it.
         """
         try:
             with self._writing, self._borrowed() as connection:
-                connection.execute("VACUUM")
-                busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        except sqlite3.Error as error:
+                self._rewrite(connection)
+        except self._failures as error:
             raise self._failed(error) from error
-        if busy:
-            raise CatalogError(
-                f"{self.path.name} is being read by another process", hint="stop the server, and run it again"
-            )
+
+    @abstractmethod
+    def lock(self, name: str, *, purpose: str, wait_s: float) -> ProcessLock:
+        """A lock that one process of all that use this database can hold.
+
+        Args:
+            name: Its name, one word.
+            purpose: What it guards, for messages.
+            wait_s: Seconds that its `acquire` waits for another holder.
+        """
 
     def close(self) -> None:
         """Close all connections; one that is in use is closed by its user's end."""
@@ -123,12 +166,8 @@ class Database:
             while True:
                 self._idle.get_nowait().close()
 
-    def _failed(self, error: sqlite3.Error) -> CatalogError:
-        has_no_room = getattr(error, "sqlite_errorname", "") in _NO_ROOM
-        return CatalogError(f"{self.path.name}: {error}", hint=_NO_ROOM_HINT if has_no_room else _HINT)
-
     @contextmanager
-    def _borrowed(self) -> Iterator[sqlite3.Connection]:
+    def _borrowed(self) -> Iterator[Any]:
         """A connection for the block alone: there are never more than blocks that run at once, however many threads."""
         try:
             connection = self._idle.get_nowait()
@@ -142,27 +181,9 @@ class Database:
             else:
                 self._idle.put(connection)
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        connection.row_factory = sqlite3.Row
-        self._use_wal(connection)
-        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
-        connection.execute("PRAGMA foreign_keys = ON")
-        return connection
-
-    @staticmethod
-    def _use_wal(connection: sqlite3.Connection) -> None:
-        """Switch to WAL; the switch does not wait for other processes that open the new file as well, so it is repeated."""
-        deadline = time.monotonic() + _BUSY_TIMEOUT_S
-        while True:
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
-            else:
-                return
+    def _writer(self) -> Any:
+        """A context with the connection that a transaction runs on."""
+        return self._borrowed()
 
     def _migrate(self, package: str) -> None:
         scripts = {
@@ -171,33 +192,51 @@ class Database:
             if (match := _MIGRATION.fullmatch(file.name))
         }
         newest = max(scripts)
-        version = self._version()
+        with self._borrowed() as connection:
+            version = self._version(connection)
         if version > newest:
             self.close()
             raise CatalogVersionError(
-                f"{self.path} has version {version}, this llmapp knows {newest}",
+                f"{self.name} has version {version}, this llmapp knows {newest}",
                 hint="upgrade llmapp: pip install -U llmapp",
             )
         if version == newest:
             return
         with self.transaction() as connection:
-            # Asked again: another process may have migrated while this one waited for the lock.
-            done = connection.execute("PRAGMA user_version").fetchone()[0]
-            for number in range(done + 1, newest + 1):
-                for statement in _statements(scripts[number]):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {number}")
+            # Asked again: another process may have migrated while this one waited for its turn.
+            done = self._version(connection)
+            for number in sorted(number for number in scripts if number > done):
+                self._run_script(connection, scripts[number])
+                self._set_version(connection, number)
 
-    def _version(self) -> int:
-        version: int = self.read("PRAGMA user_version")[0][0]
-        return version
+    @abstractmethod
+    def _failed(self, error: Any) -> CatalogError:
+        """The error of the driver in our words."""
 
+    @abstractmethod
+    def _connect(self) -> Any:
+        """A new connection."""
 
-def _statements(script: str) -> Iterator[str]:
-    """The statements of a script, one by one: `executescript` would commit the transaction that they must share."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
+    @abstractmethod
+    def _begin(self, connection: Any) -> None:
+        """Begin a transaction that is the only one to write, and that sees what those before it have committed."""
+
+    @abstractmethod
+    def _stream(self, connection: Any, sql: str, params: Params) -> Iterable[Row]:
+        """The rows of a statement as they come."""
+
+    @abstractmethod
+    def _rewrite(self, connection: Any) -> None:
+        """Write the tables anew."""
+
+    @abstractmethod
+    def _version(self, connection: Any) -> int:
+        """Number of the last migration; 0 in an empty database."""
+
+    @abstractmethod
+    def _set_version(self, connection: Any, version: int) -> None:
+        """Note the last migration."""
+
+    @abstractmethod
+    def _run_script(self, connection: Any, script: str) -> None:
+        """Run the statements of a migration within the transaction."""

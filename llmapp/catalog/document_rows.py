@@ -7,11 +7,11 @@ that no chunk uses any more is noted, and a document is replaced as a whole. Not
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from llmapp.catalog.database import Connection
 from llmapp.catalog.records import DocumentRecord, StagedChunks
 from llmapp.types import Chunk
 
@@ -25,27 +25,33 @@ STAGED = """
     FROM staged_documents whole
     JOIN staged_chunks s ON s.source = whole.source AND s.document_id = whole.document_id AND s.version = whole.version
     JOIN documents d ON d.source = s.source AND d.document_id = s.document_id
-    WHERE d.id IN (SELECT document FROM temp.touched)
+    WHERE d.id IN (SELECT document FROM touched)
     ORDER BY s.source, s.document_id, s.start_char
 """
 """The staged chunks of the documents at hand."""
+_GONE = "former WHERE NOT EXISTS (SELECT 1 FROM chunks WHERE chunks.chunk_id = former.chunk_id)"
+_NEW = """
+    chunks WHERE document IN (SELECT document FROM touched)
+    AND NOT EXISTS (SELECT 1 FROM former WHERE former.chunk_id = chunks.chunk_id)
+"""
+"""The chunks of the documents at hand that are there no more, and those that were not there before."""
 
 
-def begin(connection: sqlite3.Connection) -> None:
+def begin(connection: Connection) -> None:
     """Start the notes of a transaction."""
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS touched (document INTEGER PRIMARY KEY)")
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS former (chunk_id TEXT PRIMARY KEY)")
 
 
-def put_embeddings(connection: sqlite3.Connection, vectors: Mapping[str, FloatArray]) -> None:
+def put_embeddings(connection: Connection, vectors: Mapping[str, FloatArray]) -> None:
     """Store vectors by key, each of shape (dim,); one that is there already stays."""
     connection.executemany(
-        "INSERT OR IGNORE INTO embeddings (key, vector) VALUES (:key, :vector)",
+        "INSERT INTO embeddings (key, vector) VALUES (:key, :vector) ON CONFLICT DO NOTHING",
         [{"key": key, "vector": vector.astype("<f4").tobytes()} for key, vector in vectors.items()],
     )
 
 
-def put(connection: sqlite3.Connection, record: DocumentRecord) -> None:
+def put(connection: Connection, record: DocumentRecord) -> None:
     """Write a document in the place of an earlier one; its vectors must be stored."""
     _take_out(connection, find(connection, record.source, record.document_id))
     document = _insert_document(connection, record)
@@ -66,7 +72,7 @@ def put(connection: sqlite3.Connection, record: DocumentRecord) -> None:
     )
 
 
-def remove(connection: sqlite3.Connection, source: str, document_id: str) -> bool:
+def remove(connection: Connection, source: str, document_id: str) -> bool:
     """Remove a document with its chunks; whether there was one."""
     forget_staged(connection, source, document_id)
     document = find(connection, source, document_id)
@@ -76,7 +82,7 @@ def remove(connection: sqlite3.Connection, source: str, document_id: str) -> boo
     return document is not None
 
 
-def find(connection: sqlite3.Connection, source: str, document_id: str) -> int | None:
+def find(connection: Connection, source: str, document_id: str) -> int | None:
     """Row number of a document; None when it is not there."""
     row = connection.execute(
         "SELECT id FROM documents WHERE source = :source AND document_id = :id", {"source": source, "id": document_id}
@@ -84,49 +90,43 @@ def find(connection: sqlite3.Connection, source: str, document_id: str) -> int |
     return None if row is None else int(row[0])
 
 
-def touch(connection: sqlite3.Connection, documents: Iterable[int]) -> None:
+def touch(connection: Connection, documents: Iterable[int]) -> None:
     """Name the documents at hand."""
-    connection.execute("DELETE FROM temp.touched")
-    connection.executemany("INSERT INTO temp.touched VALUES (:id)", [{"id": document} for document in documents])
+    connection.execute("DELETE FROM touched")
+    connection.executemany("INSERT INTO touched VALUES (:id)", [{"id": document} for document in documents])
 
 
-def take_chunks(connection: sqlite3.Connection) -> None:
+def take_chunks(connection: Connection) -> None:
     """Remove the chunks of the documents at hand, and note which there were and which vectors they used."""
-    connection.execute("DELETE FROM temp.former")
+    connection.execute("DELETE FROM former")
+    connection.execute("INSERT INTO former SELECT chunk_id FROM chunks WHERE document IN (SELECT document FROM touched)")
     connection.execute(
-        "INSERT INTO temp.former SELECT chunk_id FROM chunks WHERE document IN (SELECT document FROM temp.touched)"
+        """
+        INSERT INTO freed SELECT embedding FROM chunks WHERE document IN (SELECT document FROM touched)
+        ON CONFLICT DO NOTHING
+        """
     )
-    connection.execute(
-        "INSERT OR IGNORE INTO freed SELECT embedding FROM chunks WHERE document IN (SELECT document FROM temp.touched)"
-    )
-    connection.execute("DELETE FROM chunks WHERE document IN (SELECT document FROM temp.touched)")
+    connection.execute("DELETE FROM chunks WHERE document IN (SELECT document FROM touched)")
 
 
-def insert_staged(connection: sqlite3.Connection) -> None:
+def insert_staged(connection: Connection) -> None:
     """Make the staged chunks of the documents at hand their chunks."""
     connection.execute(
         f"INSERT INTO chunks (document, chunk_id, embedding, title, heading, text, start_char, end_char, page) {STAGED}"
     )
 
 
-def tell_index(connection: sqlite3.Connection) -> None:
+def tell_index(connection: Connection) -> None:
     """Leave work for the vector index: a chunk that was there before has the same id and the same vector, so it is none."""
-    connection.execute(
-        """
-        INSERT OR REPLACE INTO pending (chunk_id, action) SELECT chunk_id, 'delete' FROM temp.former
-        WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.chunk_id = former.chunk_id) ORDER BY chunk_id
-        """
-    )
-    connection.execute(
-        """
-        INSERT OR REPLACE INTO pending (chunk_id, action)
-        SELECT chunk_id, 'upsert' FROM chunks WHERE document IN (SELECT document FROM temp.touched)
-        AND NOT EXISTS (SELECT 1 FROM temp.former WHERE former.chunk_id = chunks.chunk_id) ORDER BY id
-        """
-    )
+    for action, changed in (("delete", _GONE), ("upsert", _NEW)):
+        # A row of its own, so that whoever is at the earlier work for the same chunk does not mark this as done.
+        connection.execute(f"DELETE FROM pending WHERE chunk_id IN (SELECT chunk_id FROM {changed})")  # noqa: S608 - constants
+        connection.execute(
+            f"INSERT INTO pending (chunk_id, action) SELECT chunk_id, '{action}' FROM {changed} ORDER BY chunk_id"  # noqa: S608
+        )
 
 
-def put_staged(connection: sqlite3.Connection, part: StagedChunks) -> None:
+def put_staged(connection: Connection, part: StagedChunks) -> None:
     """Stage some chunks of a document; their vectors must be stored."""
     name = {"source": part.source, "id": part.document_id, "version": part.version}
     connection.executemany(
@@ -141,21 +141,32 @@ def put_staged(connection: sqlite3.Connection, part: StagedChunks) -> None:
     )
     if part.is_complete:
         others = "FROM staged_chunks WHERE source = :source AND document_id = :id AND version <> :version"
-        connection.execute(f"INSERT OR IGNORE INTO freed SELECT embedding {others}", name)
+        connection.execute(f"INSERT INTO freed SELECT embedding {others} ON CONFLICT DO NOTHING", name)
         connection.execute(f"DELETE {others}", name)
-        connection.execute("INSERT OR REPLACE INTO staged_documents VALUES (:source, :id, :version)", name)
+        connection.execute(
+            """
+            INSERT INTO staged_documents VALUES (:source, :id, :version)
+            ON CONFLICT (source, document_id) DO UPDATE SET version = excluded.version
+            """,
+            name,
+        )
 
 
-def forget_staged(connection: sqlite3.Connection, source: str, document_id: str) -> None:
+def forget_staged(connection: Connection, source: str, document_id: str) -> None:
     """Drop what is staged for a document."""
     name = {"source": source, "id": document_id}
     where = "WHERE source = :source AND document_id = :id"
-    connection.execute(f"INSERT OR IGNORE INTO freed SELECT embedding FROM staged_chunks {where}", name)  # noqa: S608 - a constant
+    connection.execute(f"INSERT INTO freed SELECT embedding FROM staged_chunks {where} ON CONFLICT DO NOTHING", name)  # noqa: S608
     connection.execute(f"DELETE FROM staged_chunks {where}", name)  # noqa: S608
     connection.execute(f"DELETE FROM staged_documents {where}", name)  # noqa: S608
 
 
-def drop_unused_embeddings(connection: sqlite3.Connection) -> None:
+def free_staged(connection: Connection) -> None:
+    """Note the vectors of all staged chunks as let go."""
+    connection.execute("INSERT INTO freed SELECT embedding FROM staged_chunks WHERE TRUE ON CONFLICT DO NOTHING")
+
+
+def drop_unused_embeddings(connection: Connection) -> None:
     """Drop vectors that were let go and that nothing uses."""
     connection.execute(
         """
@@ -167,26 +178,38 @@ def drop_unused_embeddings(connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM freed")
 
 
-def advance(connection: sqlite3.Connection) -> None:
+def advance(connection: Connection) -> None:
     """Begin a new generation, so that whoever keeps what it has read reads again."""
     connection.execute(
-        "INSERT INTO meta VALUES ('generation', '1') ON CONFLICT (key) DO UPDATE SET value = CAST(value + 1 AS TEXT)"
+        """
+        INSERT INTO meta VALUES ('generation', '1')
+        ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(meta.value AS INTEGER) + 1 AS TEXT)
+        """
     )
 
 
-def _take_out(connection: sqlite3.Connection, document: int | None) -> None:
+def name_embedder(connection: Connection, identity: str) -> None:
+    """Tie the catalog to an embedder."""
+    connection.execute(
+        "INSERT INTO meta VALUES ('embedder', :identity) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        {"identity": identity},
+    )
+
+
+def _take_out(connection: Connection, document: int | None) -> None:
     touch(connection, () if document is None else (document,))
     take_chunks(connection)
-    connection.execute("DELETE FROM documents WHERE id IN (SELECT document FROM temp.touched)")
+    connection.execute("DELETE FROM documents WHERE id IN (SELECT document FROM touched)")
 
 
-def _insert_document(connection: sqlite3.Connection, record: DocumentRecord) -> int:
-    document = connection.execute(
+def _insert_document(connection: Connection, record: DocumentRecord) -> int:
+    document: int = connection.execute(
         """
         INSERT INTO documents (source, document_id, uri, title, page_starts, media_type, metadata, revision,
                                content_hash, parser, committed_at, own_acl, chunker)
         VALUES (:source, :document_id, :uri, :title, :page_starts, :media_type, :metadata, :revision,
                 :content_hash, :parser, :committed_at, :own_acl, :chunker)
+        RETURNING id
         """,
         {
             "source": record.source,
@@ -200,11 +223,10 @@ def _insert_document(connection: sqlite3.Connection, record: DocumentRecord) -> 
             "content_hash": record.content_hash,
             "parser": record.parser,
             "committed_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "own_acl": int(record.own_acl),
+            "own_acl": record.own_acl,
             "chunker": record.chunker,
         },
-    ).lastrowid
-    assert document is not None  # noqa: S101 - an INSERT has a row number
+    ).fetchone()[0]
     connection.executemany("INSERT INTO texts VALUES (:document, :part, :text)", _parts(document, record.text))
     return document
 
@@ -214,7 +236,7 @@ def _parts(document: int, text: str) -> Iterator[dict[str, object]]:
         yield {"document": document, "part": part, "text": text[start : start + _PART_CHARS]}
 
 
-def _insert_chunks(connection: sqlite3.Connection, document: int, record: DocumentRecord) -> None:
+def _insert_chunks(connection: Connection, document: int, record: DocumentRecord) -> None:
     connection.executemany(
         """
         INSERT INTO chunks (chunk_id, document, embedding, title, heading, text, start_char, end_char, page)

@@ -7,12 +7,11 @@ retriever cannot forget them. The vectors of all live chunks are kept in memory,
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from llmapp.catalog.database import Database
+from llmapp.catalog.database import Database, Row
 from llmapp.catalog.records import VectorTable
 from llmapp.types import Chunk, Principal
 
@@ -104,7 +103,7 @@ class LiveChunks:
             rows = self._ranked(fts_query, principal, fetch=-1)
         return [(row["chunk_id"], row["score"]) for row in rows[:top_k]]
 
-    def _ranked(self, fts_query: str, principal: Principal, *, fetch: int) -> list[sqlite3.Row]:
+    def _ranked(self, fts_query: str, principal: Principal, *, fetch: int) -> list[Row]:
         """The readable ones of the `fetch` best matches; -1 is all of them."""
         return self._db.read(
             f"""

@@ -56,11 +56,14 @@ class Purging:
                 "DELETE FROM quarantine WHERE source = :source AND document_id = :id", {"source": source, "id": document_id}
             )
             connection.execute(
-                "INSERT OR REPLACE INTO purged VALUES (:name, :now)",
+                """
+                INSERT INTO purged VALUES (:name, :now)
+                ON CONFLICT (name) DO UPDATE SET purged_at = excluded.purged_at
+                """,
                 {"name": _hashed(source, document_id), "now": datetime.now(UTC).isoformat(timespec="seconds")},
             )
             connection.execute(  # the reason of a run may name it
-                "UPDATE runs SET error = '' WHERE source = :source AND instr(error, :id)",
+                "UPDATE runs SET error = '' WHERE source = :source AND instr(error, :id) > 0",
                 {"source": source, "id": document_id},
             )
             connection.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('optimize')")
@@ -124,7 +127,7 @@ class Purging:
             """
             SELECT value FROM json_each(:samples) WHERE EXISTS (
                 SELECT 1 FROM texts t JOIN documents d ON d.id = t.document
-                WHERE instr(t.text, value) AND NOT (d.source = :source AND d.document_id = :id))
+                WHERE instr(t.text, value) > 0 AND NOT (d.source = :source AND d.document_id = :id))
             """,
             {"samples": json.dumps(samples), "source": source, "id": document_id},
         )

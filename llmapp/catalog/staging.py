@@ -81,16 +81,16 @@ class Staging:
             documents = connection.execute(
                 "SELECT d.id FROM documents d JOIN staged_documents s ON s.source = d.source AND s.document_id = d.document_id"
             ).fetchall()
-            connection.execute("INSERT OR IGNORE INTO freed SELECT embedding FROM staged_chunks")
+            rows.free_staged(connection)
             rows.touch(connection, [row[0] for row in documents])
             rows.take_chunks(connection)
             rows.insert_staged(connection)
             rows.tell_index(connection)
             connection.execute(
-                "UPDATE documents SET chunker = :chunker WHERE id IN (SELECT document FROM temp.touched)",
+                "UPDATE documents SET chunker = :chunker WHERE id IN (SELECT document FROM touched)",
                 {"chunker": chunker},
             )
-            connection.execute("INSERT OR REPLACE INTO meta VALUES ('embedder', :embedder)", {"embedder": embedder})
+            rows.name_embedder(connection, embedder)
             connection.execute("DELETE FROM staged_chunks")
             connection.execute("DELETE FROM staged_documents")
             rows.drop_unused_embeddings(connection)
@@ -102,7 +102,7 @@ class Staging:
             return
         with self._db.transaction() as connection:
             rows.begin(connection)
-            connection.execute("INSERT OR IGNORE INTO freed SELECT embedding FROM staged_chunks")
+            rows.free_staged(connection)
             connection.execute("DELETE FROM staged_chunks")
             connection.execute("DELETE FROM staged_documents")
             rows.drop_unused_embeddings(connection)

@@ -33,7 +33,10 @@ class SyncState:
         """Store a cursor; everything above it must be committed."""
         with self._db.transaction() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO cursors VALUES (:source, :cursor, :now)",
+                """
+                INSERT INTO cursors VALUES (:source, :cursor, :now)
+                ON CONFLICT (source) DO UPDATE SET cursor = excluded.cursor, stored_at = excluded.stored_at
+                """,
                 {"source": source, "cursor": json.dumps(cursor), "now": _now()},
             )
 
@@ -42,9 +45,13 @@ class SyncState:
         with self._db.transaction() as connection:
             connection.execute(
                 """
-                INSERT OR REPLACE INTO quarantine (source, document_id, uri, stage, code, reason, revision, attempts, last_at, retry,
-                                                   next_try_at, is_dropped)
-                VALUES (:source, :id, :uri, :stage, :code, :reason, :revision, :attempts, :now, :retry, :next_try_at, 0)
+                INSERT INTO quarantine (source, document_id, uri, stage, code, reason, revision, attempts, last_at, retry,
+                                        next_try_at, is_dropped)
+                VALUES (:source, :id, :uri, :stage, :code, :reason, :revision, :attempts, :now, :retry, :next_try_at, FALSE)
+                ON CONFLICT (source, document_id) DO UPDATE SET
+                    uri = excluded.uri, stage = excluded.stage, code = excluded.code, reason = excluded.reason,
+                    revision = excluded.revision, attempts = excluded.attempts, last_at = excluded.last_at,
+                    retry = excluded.retry, next_try_at = excluded.next_try_at, is_dropped = FALSE
                 """,
                 {
                     "source": record.source,
@@ -88,7 +95,7 @@ class SyncState:
         """Let go of documents that were set aside: they are not listed and not tried until they change."""
         with self._db.transaction() as connection:
             connection.executemany(
-                "UPDATE quarantine SET is_dropped = 1 WHERE source = :source AND document_id = :id",
+                "UPDATE quarantine SET is_dropped = TRUE WHERE source = :source AND document_id = :id",
                 _names(source, document_ids),
             )
 
@@ -99,11 +106,13 @@ class SyncState:
             Number of the run.
         """
         with self._db.transaction() as connection:
-            run = connection.execute(
-                "INSERT INTO runs (source, started_at, status, counts, embedder) VALUES (:source, :now, 'running', '{}', :embedder)",
+            run: int = connection.execute(
+                """
+                INSERT INTO runs (source, started_at, status, counts, embedder)
+                VALUES (:source, :now, 'running', '{}', :embedder) RETURNING id
+                """,
                 {"source": source, "now": _now(), "embedder": embedder},
-            ).lastrowid
-            assert run is not None  # noqa: S101 - an INSERT has a row number
+            ).fetchone()[0]
             return run
 
     def end_dead_runs(self) -> None:

@@ -15,14 +15,14 @@ Commits survive the death of a process, not a power loss (``synchronous=NORMAL``
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from llmapp.catalog.database import Database
+from llmapp.catalog.database import Connection, Row
+from llmapp.catalog.sqlite import SQLiteDatabase
 from llmapp.costs.records import NANO_PER_USD, SCOPES, Balance, Charge, Hold, Kind, Spend, State, day_of, window
 from llmapp.errors import BudgetExceededError, CatalogError, CostError
 from llmapp.types import Usage
@@ -60,7 +60,7 @@ class Ledger:
         self._clock = clock
         self._lease_s = lease_s
         with _as_cost_error():
-            self._database = Database(path, migrations="llmapp.costs.migrations", synchronous="NORMAL")
+            self._database = SQLiteDatabase(path, migrations="llmapp.costs.migrations", synchronous="NORMAL")
         self.sweep()
 
     def reserve(self, model: str, *, kind: Kind, amount_nano_usd: int, price: Mapping[str, object]) -> Hold:
@@ -199,7 +199,7 @@ class Ledger:
         """Close the connections."""
         self._database.close()
 
-    def _insert(self, connection: sqlite3.Connection, hold: Hold, now: float, price: Mapping[str, object]) -> None:
+    def _insert(self, connection: Connection, hold: Hold, now: float, price: Mapping[str, object]) -> None:
         connection.execute(
             "INSERT INTO hold (id, kind, model, state, held_nano_usd, price, day, created_at, expires_at)"
             " VALUES (:id, :kind, :model, 'held', :amount, :price, :day, :now, :until)",
@@ -215,7 +215,7 @@ class Ledger:
             },
         )
 
-    def _hold_in(self, connection: sqlite3.Connection, hold: Hold, scope: str, now: float) -> None:
+    def _hold_in(self, connection: Connection, hold: Hold, scope: str, now: float) -> None:
         budget, limit = window(scope, now), self._limits.get(scope)
         connection.execute("INSERT INTO budget (id) VALUES (:id) ON CONFLICT DO NOTHING", {"id": budget})
         held = connection.execute(
@@ -247,7 +247,7 @@ class Ledger:
                 raise CostError("a voided hold cannot be charged", hint="a call is only made after mark_sent")
             return _charge(row)
 
-    def _sweep(self, connection: sqlite3.Connection, now: float) -> int:
+    def _sweep(self, connection: Connection, now: float) -> int:
         rows = connection.execute(
             "SELECT * FROM hold WHERE state IN ('held', 'sent') AND expires_at <= :now", {"now": now}
         ).fetchall()
@@ -259,16 +259,16 @@ class Ledger:
         return len(rows)
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> Iterator[Connection]:
         with _as_cost_error(), self._database.transaction() as connection:
             yield connection
 
-    def _read(self, sql: str, params: Mapping[str, object]) -> list[sqlite3.Row]:
+    def _read(self, sql: str, params: Mapping[str, object]) -> list[Row]:
         with _as_cost_error():
             return self._database.read(sql, params)
 
 
-def _move(connection: sqlite3.Connection, row: sqlite3.Row, state: State, posted: int | None, now: float) -> None:
+def _move(connection: Connection, row: Row, state: State, posted: int | None, now: float) -> None:
     """Change the balances of the windows in which the hold was taken."""
     held_delta = -row["held_nano_usd"] if row["state"] in _OPEN else 0
     posted_delta = (posted or 0) - (row["posted_nano_usd"] or 0)
@@ -283,9 +283,7 @@ def _move(connection: sqlite3.Connection, row: sqlite3.Row, state: State, posted
         _note(connection, row["id"], budget, state, held=held_delta, posted=posted_delta, now=now)
 
 
-def _note(
-    connection: sqlite3.Connection, hold_id: str, budget: str, event: str, *, held: int, posted: int, now: float
-) -> None:
+def _note(connection: Connection, hold_id: str, budget: str, event: str, *, held: int, posted: int, now: float) -> None:
     connection.execute(
         "INSERT INTO journal (at, hold_id, budget_id, event, held_nano_usd, posted_nano_usd)"
         " VALUES (:at, :hold, :budget, :event, :held, :posted)",
@@ -294,7 +292,7 @@ def _note(
 
 
 def _finish(
-    connection: sqlite3.Connection, hold_id: str, state: State, *, posted: int | None, usage: Usage | None, now: float
+    connection: Connection, hold_id: str, state: State, *, posted: int | None, usage: Usage | None, now: float
 ) -> None:
     connection.execute(
         "UPDATE hold SET state = :state, posted_nano_usd = :posted, ended_at = :now,"
@@ -313,7 +311,7 @@ def _finish(
     )
 
 
-def _charge(row: sqlite3.Row) -> Charge:
+def _charge(row: Row) -> Charge:
     return Charge(row["id"], row["state"], row["posted_nano_usd"], row["overage_nano_usd"])
 
 

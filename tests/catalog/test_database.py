@@ -3,14 +3,14 @@ import threading
 
 import pytest
 
-from llmapp.catalog.database import Database, _statements
+from llmapp.catalog.sqlite import SQLiteDatabase, _statements
 from llmapp.errors import CatalogError, CatalogVersionError
 
 MIGRATIONS = "llmapp.catalog.migrations"
 
 
 def test_a_transaction_keeps_all_or_nothing(tmp_path):
-    database = Database(tmp_path / "a.db", migrations=MIGRATIONS)
+    database = SQLiteDatabase(tmp_path / "a.db", migrations=MIGRATIONS)
 
     def write_and_fail():
         with database.transaction() as connection:
@@ -24,7 +24,7 @@ def test_a_transaction_keeps_all_or_nothing(tmp_path):
 
 
 def test_threads_write_one_after_the_other(tmp_path):
-    database = Database(tmp_path / "a.db", migrations=MIGRATIONS)
+    database = SQLiteDatabase(tmp_path / "a.db", migrations=MIGRATIONS)
 
     def write(number):
         for i in range(20):
@@ -42,32 +42,32 @@ def test_threads_write_one_after_the_other(tmp_path):
 
 def test_a_newer_database_is_refused_untouched(tmp_path):
     path = tmp_path / "a.db"
-    Database(path, migrations=MIGRATIONS).close()
+    SQLiteDatabase(path, migrations=MIGRATIONS).close()
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 999")
     connection.close()
     with pytest.raises(CatalogVersionError, match="999"):
-        Database(path, migrations=MIGRATIONS)
+        SQLiteDatabase(path, migrations=MIGRATIONS)
     assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone()[0] == 999
 
 
 def test_a_file_that_is_no_database_is_a_clear_error(tmp_path):
     (tmp_path / "a.db").write_bytes(b"not a database at all, but long enough to be looked at" * 100)
     with pytest.raises(CatalogError, match=r"a\.db"):
-        Database(tmp_path / "a.db", migrations=MIGRATIONS)
+        SQLiteDatabase(tmp_path / "a.db", migrations=MIGRATIONS)
 
 
 def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(CatalogError):
-        Database(tmp_path / "file" / "a.db", migrations=MIGRATIONS)
+        SQLiteDatabase(tmp_path / "file" / "a.db", migrations=MIGRATIONS)
 
 
 def test_opening_again_changes_nothing(tmp_path):
     path = tmp_path / "a.db"
-    Database(path, migrations=MIGRATIONS).close()
+    SQLiteDatabase(path, migrations=MIGRATIONS).close()
     before = path.read_bytes()
-    Database(path, migrations=MIGRATIONS).close()
+    SQLiteDatabase(path, migrations=MIGRATIONS).close()
     assert path.read_bytes() == before
 
 

@@ -5,7 +5,7 @@ from contextlib import closing
 from importlib import resources
 
 from llmapp.catalog.catalog import Catalog
-from llmapp.catalog.database import _statements
+from llmapp.catalog.sqlite import _statements
 from llmapp.types import LOCAL_USER
 
 

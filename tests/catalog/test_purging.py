@@ -81,7 +81,7 @@ def test_a_reader_that_holds_on_to_the_old_state_is_said_to_stand_in_the_way(cat
     reader = catalog._db._connect()
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM documents").fetchone()
-    monkeypatch.setattr("llmapp.catalog.database._BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("llmapp.catalog.sqlite.BUSY_TIMEOUT_S", 0.05)
     failed = []
 
     def purge():

@@ -24,7 +24,7 @@ import nightly
 from nightly import Act, documents, faults_of_files, read_bill, state
 
 from llmapp.catalog.catalog import Catalog
-from llmapp.catalog.database import Database
+from llmapp.catalog.sqlite import SQLiteDatabase
 from llmapp.ingestion.embedding_text import _key
 
 MOMENTS = ("before", "within", "after")
@@ -60,9 +60,9 @@ class Watch:
     def install(self) -> None:
         for name in commit_points()[1:]:
             setattr(Catalog, name, self._named(name, getattr(Catalog, name)))
-        Database.transaction = self._watched(Database.transaction)
-        compact = Database.compact
-        Database.compact = lambda database: (self.reach("before"), compact(database), self.reach("after"))[1]
+        SQLiteDatabase.transaction = self._watched(SQLiteDatabase.transaction)
+        compact = SQLiteDatabase.compact
+        SQLiteDatabase.compact = lambda database: (self.reach("before"), compact(database), self.reach("after"))[1]
 
     def reach(self, moment: str) -> None:
         point = getattr(self._point, "name", None) or "open"

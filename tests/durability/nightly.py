@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from llmapp.application import App
-from llmapp.catalog.database import Database
+from llmapp.catalog.sqlite import SQLiteDatabase
 from llmapp.config import IngestionSettings, PriceSettings, Settings
 from llmapp.connector import Checkpoint, Delete, Document, Failure, Listed, Upsert
 from llmapp.errors import DocumentNotFoundError, EmbedderError, IndexUnavailableError
@@ -28,13 +28,13 @@ from llmapp.types import PUBLIC
 preparing.LARGE_CHARS = 2_000  # so that a small text takes the path of a large one
 
 
-def _connect(database: Database, connect=Database._connect) -> sqlite3.Connection:
+def _connect(database: SQLiteDatabase, connect=SQLiteDatabase._connect) -> sqlite3.Connection:
     connection = connect(database)
     connection.execute("PRAGMA secure_delete = OFF")  # Debian's SQLite overwrites what is deleted, others do not
     return connection
 
 
-Database._connect = _connect
+SQLiteDatabase._connect = _connect
 FREE = PriceSettings(input_usd_per_million=0, output_usd_per_million=0)
 PURGED = "d21 version1 sentence3 tells"
 TOPICS = ("harbour", "orchard", "railway", "glacier", "library", "kitchen")

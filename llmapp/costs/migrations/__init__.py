@@ -1,1 +1,1 @@
-"""Numbered SQL of the ledger's file, applied in order by `llmapp.catalog.database`."""
+"""Numbered SQL of the ledger's file, applied in order by `llmapp.catalog.sqlite`."""
