@@ -16,6 +16,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import ir_measures
@@ -23,6 +24,7 @@ from ir_measures import Qrel, R, ScoredDoc, nDCG
 
 from llmapp.catalog.catalog import Catalog
 from llmapp.catalog.lock import FileLock
+from llmapp.config import RetrievalSettings
 from llmapp.connector import Change, Checkpoint, Cursor, Upsert
 from llmapp.ingestion.chunking import StructureChunker
 from llmapp.ingestion.embedding_text import chunk_tokens
@@ -30,6 +32,7 @@ from llmapp.ingestion.ingestor import Ingestor
 from llmapp.ingestion.parsing import ProcessParser
 from llmapp.protocols import Retriever
 from llmapp.retrieval.dense import DenseRetriever
+from llmapp.retrieval.fusion import convex
 from llmapp.retrieval.hybrid import HybridRetriever
 from llmapp.retrieval.indexes.chroma.embedded import ChromaIndex
 from llmapp.retrieval.lexical import LexicalRetriever
@@ -42,6 +45,8 @@ STATE = ROOT / ".cache" / "scifact"
 TOP_K_CHUNKS = 200
 """Chunks to fetch so that 100 different documents are among them: an abstract has one or two."""
 TIMED_QUERIES = 100
+DEFAULTS = RetrievalSettings()
+FUSE = partial(convex, weights=(DEFAULTS.dense_weight, 1 - DEFAULTS.dense_weight))
 
 
 def main() -> None:
@@ -85,7 +90,7 @@ def measure_quality(
 ) -> None:
     lexical = LexicalRetriever(catalog)
     dense = DenseRetriever(catalog, embedder)
-    hybrid = HybridRetriever(dense, lexical)
+    hybrid = HybridRetriever(dense, lexical, fuse=FUSE, candidates=DEFAULTS.candidates)
     print(f"{len(questions)} questions      nDCG@10  recall@100")
     for name, retriever in (("full text", lexical), ("dense", dense), ("fused", hybrid)):
         found = [hit for question, text in questions.items() for hit in documents(retriever, question, text)]
@@ -113,7 +118,7 @@ def measure_speed(catalog: Catalog, embedder: MiniLMEmbedder, questions: Sequenc
             index.query(embedder.embed_query(question), top_k=10)
 
         def search_with(dense: DenseRetriever) -> Callable[[str], object]:
-            hybrid = HybridRetriever(dense, lexical)
+            hybrid = HybridRetriever(dense, lexical, fuse=FUSE, candidates=DEFAULTS.candidates)
             return lambda question: hybrid.retrieve(question, principal=LOCAL_USER, top_k=10)
 
         exact = search_with(DenseRetriever(catalog, embedder))

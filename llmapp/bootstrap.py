@@ -256,11 +256,19 @@ class Parts:
     @part
     def retriever(self) -> HybridRetriever:
         """Search by meaning and by words, fused."""
+        from llmapp.retrieval.fusion import convex, reciprocal_rank
         from llmapp.retrieval.hybrid import HybridRetriever
         from llmapp.retrieval.lexical import LexicalRetriever
 
-        lexical, candidates = LexicalRetriever(self.catalog), self.settings.retrieval.candidates
-        return HybridRetriever(self.dense, lexical, candidates=candidates, live=self.catalog.chunks)
+        given = self.settings.retrieval
+        by_score = partial(convex, weights=(given.dense_weight, 1 - given.dense_weight))
+        return HybridRetriever(
+            self.dense,
+            LexicalRetriever(self.catalog),
+            fuse=by_score if given.fusion == "convex" else reciprocal_rank,
+            candidates=given.candidates,
+            live=self.catalog.chunks,
+        )
 
     @part
     def parser(self) -> ProcessParser:

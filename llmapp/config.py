@@ -117,8 +117,12 @@ class RetrievalSettings(_Table):
 
     top_k: int = Field(default=8, ge=1, le=1000)
     """Chunks offered to the prompt."""
-    candidates: int = Field(default=30, ge=1, le=10_000)
+    candidates: int = Field(default=100, ge=1, le=10_000)
     """Chunks that each of dense and lexical search brings to the fusion."""
+    fusion: Literal["convex", "rrf"] = "convex"
+    """How the two are merged: by scores brought to one scale (``convex``), or by ranks (``rrf``, reciprocal rank)."""
+    dense_weight: float = Field(default=0.5, ge=0, le=1)
+    """Share of dense search in a convex fusion; the rest is lexical."""
     exact_up_to: int = Field(default=10_000, ge=0)
     """Readable chunks up to which vectors are compared one by one; above, the vector index is asked."""
 

@@ -1,24 +1,35 @@
-"""Merges rankings whose scores cannot be compared."""
+"""Merges rankings whose scores cannot be compared: by their ranks, or by their scores brought to one scale.
+
+Ranks are safe and forget how sure a retriever was; scores keep that. Neither adds a chunk that no ranking holds.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import fsum
+from math import fsum, isclose
+from typing import Protocol
 
 from llmapp.types import Chunk, Hit
 
 
-def fuse(rankings: Sequence[Sequence[Hit]], *, k: int = 60, top_k: int = 10) -> list[Hit]:
-    """Merge several rankings into one by reciprocal rank.
+class Fusion(Protocol):
+    """One of the functions below, its settings bound."""
+
+    def __call__(self, rankings: Sequence[Sequence[Hit]], *, top_k: int) -> list[Hit]:
+        """At most `top_k` hits of these rankings, best first, ranks from 1."""
+
+
+def reciprocal_rank(rankings: Sequence[Sequence[Hit]], *, top_k: int, k: int = 60) -> list[Hit]:
+    """Merge rankings by the ranks that they give.
 
     A chunk's score is the sum of 1 / (k + rank) over the rankings that hold it, at its best rank in each.
 
     Args:
         rankings: One list of hits for each retriever, best first; a hit's place in the list is its rank.
-        k: How much the first ranks are flattened; larger flattens more. Unitless, positive.
         top_k: Most hits to return.
+        k: How much the first ranks are flattened; larger flattens more. Unitless, positive.
 
     Returns:
         Best first, `rank` from 1, `retriever` ``fused``; ties by chunk id.
@@ -31,22 +42,46 @@ def fuse(rankings: Sequence[Sequence[Hit]], *, k: int = 60, top_k: int = 10) -> 
         methods", SIGIR 2009; k = 60 is theirs.
 
     Example:
-        >>> fuse([[], []])
+        >>> reciprocal_rank([[], []], top_k=10)
         []
     """
-    if k < 1 or top_k < 1:
-        raise ValueError(f"k and top_k must be positive, got {k} and {top_k}")
-    shares: dict[str, list[float]] = defaultdict(list)
-    chunks: dict[str, Chunk] = {}
-    for ranking in rankings:
-        distinct = {hit.chunk.id: hit.chunk for hit in ranking}
-        chunks |= distinct
-        for rank, chunk_id in enumerate(distinct, start=1):
-            shares[chunk_id].append(1 / (k + rank))
-    # fsum rounds once, so equal shares make equal scores in whatever order they are added.
-    scores = {chunk_id: fsum(parts) for chunk_id, parts in shares.items()}
-    best = sorted(scores, key=lambda chunk_id: (-scores[chunk_id], chunk_id))[:top_k]
-    return [Hit(chunks[chunk_id], scores[chunk_id], rank, "fused") for rank, chunk_id in enumerate(best, start=1)]
+    if k < 1:
+        raise ValueError(f"k must be positive, got {k}")
+    distinct = [list(_best_scores(ranking)) for ranking in rankings]
+    return _merged(
+        rankings, [{name: 1 / (k + rank) for rank, name in enumerate(names, start=1)} for names in distinct], top_k
+    )
+
+
+def convex(rankings: Sequence[Sequence[Hit]], *, top_k: int, weights: Sequence[float]) -> list[Hit]:
+    """Merge rankings by their scores, each ranking brought to 0 to 1 first and weighted.
+
+    The best hit of a ranking has 1, the worst 0, and a chunk that it does not hold 0 as well. Where all its scores are equal,
+    as where there is but one hit, all have 1: nothing says that they are bad.
+
+    Args:
+        rankings: One list of hits for each retriever, in any order; scores are finite, higher is better.
+        top_k: Most hits to return.
+        weights: One for each ranking, none negative, together 1.
+
+    Returns:
+        Best first, scores from 0 to 1, `rank` from 1, `retriever` ``fused``; ties by chunk id.
+
+    Raises:
+        ValueError: The weights are not as above, or `top_k` is not positive.
+
+    Source:
+        Bruch, Gai and Ingber, "An analysis of fusion functions for hybrid retrieval", ACM TOIS 42(1), 2023, equations 2 and 3.
+
+    Example:
+        >>> convex([[], []], top_k=10, weights=(0.5, 0.5))
+        []
+    """
+    if len(weights) != len(rankings) or min(weights, default=0.0) < 0 or not isclose(fsum(weights), 1.0):
+        raise ValueError(f"there must be a weight for each ranking, together 1, got {tuple(weights)}")
+    scaled = [_min_max(_best_scores(ranking)) for ranking in rankings]
+    shares = [{name: weight * score for name, score in one.items()} for weight, one in zip(weights, scaled, strict=True)]
+    return _merged(rankings, shares, top_k)
 
 
 def drop_repeats(hits: Sequence[Hit], *, top_k: int) -> list[Hit]:
@@ -54,3 +89,31 @@ def drop_repeats(hits: Sequence[Hit], *, top_k: int) -> list[Hit]:
     first = {hit.chunk.text: hit for hit in reversed(hits)}
     kept = [hit for hit in hits if first[hit.chunk.text] is hit][:top_k]
     return [replace(hit, rank=rank) for rank, hit in enumerate(kept, start=1)]
+
+
+def _best_scores(ranking: Sequence[Hit]) -> dict[str, float]:
+    """The best score of each chunk, chunks in the order of their first hits."""
+    scores: dict[str, float] = {}
+    for hit in ranking:
+        scores[hit.chunk.id] = max(hit.score, scores.get(hit.chunk.id, hit.score))
+    return scores
+
+
+def _min_max(scores: Mapping[str, float]) -> dict[str, float]:
+    low, high = min(scores.values(), default=0.0), max(scores.values(), default=0.0)
+    return {name: (score - low) / (high - low) if high > low else 1.0 for name, score in scores.items()}
+
+
+def _merged(rankings: Sequence[Sequence[Hit]], shares: Sequence[Mapping[str, float]], top_k: int) -> list[Hit]:
+    """The hits by the sum of their shares, one mapping from chunk id to share for each ranking."""
+    if top_k < 1:
+        raise ValueError(f"top_k must be positive, got {top_k}")
+    chunks: dict[str, Chunk] = {hit.chunk.id: hit.chunk for ranking in rankings for hit in ranking}
+    parts: dict[str, list[float]] = defaultdict(list)
+    for one in shares:
+        for name, share in one.items():
+            parts[name].append(share)
+    # fsum rounds once, so equal shares make equal scores in whatever order they are added.
+    scores = {name: fsum(each) for name, each in parts.items()}
+    best = sorted(scores, key=lambda name: (-scores[name], name))[:top_k]
+    return [Hit(chunks[name], scores[name], rank, "fused") for rank, name in enumerate(best, start=1)]

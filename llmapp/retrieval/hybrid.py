@@ -7,11 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from llmapp.protocols import Retriever
-from llmapp.retrieval.fusion import drop_repeats, fuse
+from llmapp.retrieval.fusion import Fusion, drop_repeats
 from llmapp.types import Chunk, Hit, Principal
-
-_CANDIDATES = 30
-"""Hits that each side brings to the fusion. On SciFact's training questions nDCG@10 is .72 to .73 from 10 to 200 of them."""
 
 
 class ReadLive(Protocol):
@@ -22,22 +19,24 @@ class ReadLive(Protocol):
 
 
 class HybridRetriever:
-    """Fuses two retrievers by reciprocal rank. Implements `llmapp.protocols.Retriever`."""
+    """Fuses two retrievers. Implements `llmapp.protocols.Retriever`."""
 
     def __init__(
-        self, dense: Retriever, lexical: Retriever, *, candidates: int = _CANDIDATES, live: ReadLive | None = None
+        self, dense: Retriever, lexical: Retriever, *, fuse: Fusion, candidates: int, live: ReadLive | None = None
     ) -> None:
         """Fuse these two.
 
         Args:
             dense: Finds by meaning.
             lexical: Finds by words.
+            fuse: Merges what the two bring, dense first.
             candidates: Hits to ask of each; more are asked when `top_k` is larger.
             live: Reads all hits once more at one moment: between the reads of the two a document may have been replaced,
                 and a search must not find half of the old one and half of the new one.
         """
         self._dense = dense
         self._lexical = lexical
+        self._fuse = fuse
         self._candidates = candidates
         self._live = live
         self._aside = ThreadPoolExecutor(thread_name_prefix="lexical")
@@ -50,7 +49,7 @@ class HybridRetriever:
         # SQLite matches words on one core while the other embeds the question; each takes about as long.
         by_words = self._aside.submit(self._lexical.retrieve, query, principal=principal, top_k=wanted)
         by_meaning = self._dense.retrieve(query, principal=principal, top_k=wanted)
-        fused = fuse([by_meaning, by_words.result()], top_k=2 * wanted)
+        fused = self._fuse([by_meaning, by_words.result()], top_k=2 * wanted)
         if self._live is not None:
             live = self._live([hit.chunk.id for hit in fused], principal=principal)
             fused = [hit for hit in fused if hit.chunk.id in live]

@@ -1,6 +1,9 @@
+from functools import partial
+
 import pytest
 
 from llmapp.retrieval.dense import DenseRetriever
+from llmapp.retrieval.fusion import convex
 from llmapp.retrieval.hybrid import HybridRetriever
 from llmapp.retrieval.lexical import LexicalRetriever
 from llmapp.types import LOCAL_USER, Principal
@@ -8,7 +11,12 @@ from llmapp.types import LOCAL_USER, Principal
 
 @pytest.fixture
 def retriever(catalog, embedder):
-    return HybridRetriever(DenseRetriever(catalog, embedder), LexicalRetriever(catalog))
+    return hybrid(catalog, embedder, candidates=30)
+
+
+def hybrid(catalog, embedder, **options):
+    fuse = partial(convex, weights=(0.5, 0.5))
+    return HybridRetriever(DenseRetriever(catalog, embedder), LexicalRetriever(catalog), fuse=fuse, **options)
 
 
 def search(retriever, query, top_k=10, principal=LOCAL_USER):
@@ -40,7 +48,7 @@ def test_an_empty_catalog_finds_nothing(retriever):
 
 def test_more_hits_than_candidates_can_be_had(catalog, embedder, put):
     put(**{f"d{number}": f"water number{number}" for number in range(30)})
-    small = HybridRetriever(DenseRetriever(catalog, embedder), LexicalRetriever(catalog), candidates=5)
+    small = hybrid(catalog, embedder, candidates=5)
     assert len(search(small, "water", top_k=20)) == 20
 
 
