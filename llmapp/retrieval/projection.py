@@ -17,7 +17,8 @@ from llmapp.errors import DimensionMismatchError, IndexUnavailableError, LockedE
 
 if TYPE_CHECKING:
     from llmapp.catalog.catalog import Catalog
-    from llmapp.protocols import FloatArray, Lock, VectorIndex
+    from llmapp.catalog.lock import ProcessLock
+    from llmapp.protocols import FloatArray, VectorIndex
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class IndexCheck:
 class IndexProjection:
     """The only writer of the vector index. Safe to use from several threads."""
 
-    def __init__(self, catalog: Catalog, index: VectorIndex, lock: Lock) -> None:
+    def __init__(self, catalog: Catalog, index: VectorIndex, lock: ProcessLock) -> None:
         """Project `catalog` into `index`, which is touched only under `lock`."""
         self._catalog = catalog
         self._index = index
@@ -165,6 +166,7 @@ class IndexProjection:
             self._upsert(vectors)
             self._catalog.mark_applied(work)
             applied += len(work)
+        self._index.settle()
         self._known_whole = True
         return applied
 

@@ -248,6 +248,7 @@ def shows_another_process_what_was_written(trial: IndexTrial) -> None:
 def finds_nearly_all_of_the_nearest(trial: IndexTrial) -> None:
     """Recall among vectors in clusters, also when a third was deleted and half was written anew."""
     vectors = trial.filled(4_000, dim=48, clusters=40)
+    trial.index.settle()
     _recalls(trial.index, vectors)
     gone = names(4_000)[::3]
     trial.index.delete(gone)

@@ -50,6 +50,9 @@ class ExactIndex:
         """The vectors of those `ids` that are live, each of shape (dim,)."""
         return self._catalog.vectors(ids)
 
+    def settle(self) -> None:
+        """Do nothing: there is nothing that could be made."""
+
     def fault(self) -> str | None:
         """None: when the catalog cannot be read, there is no search at all."""
         return None

@@ -112,6 +112,9 @@ class ChromaIndex:
         """
         return self._open(may_create=False).vectors(ids) if ids else {}
 
+    def settle(self) -> None:
+        """Do nothing: Chroma indexes what it is given."""
+
     def fault(self) -> str | None:
         """Why the files cannot be trusted; None when they are as they were last written."""
         reason = self._seal.broken()

@@ -112,6 +112,9 @@ class ChromaServerIndex:
         """
         return self._with_collection(lambda store: store.vectors(ids)) if ids else {}
 
+    def settle(self) -> None:
+        """Do nothing: Chroma indexes what it is given."""
+
     def fault(self) -> str | None:
         """Why the server cannot be reached; None when it takes connections."""
         try:
