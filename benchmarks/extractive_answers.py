@@ -25,7 +25,7 @@ from langchain_core.messages import HumanMessage
 
 from llmapp.frames import REFUSAL, frame_question, frame_source, mark_for
 from llmapp.models.extractive import ExtractiveChatModel
-from llmapp.retrieval.minilm import MiniLMEmbedder
+from llmapp.retrieval.embedders.minilm import MiniLMEmbedder
 
 PARAGRAPHS = 5
 ARTICLES = 6

@@ -21,7 +21,7 @@ from rich.table import Table
 
 from llmapp.application import App
 from llmapp.config import Settings, SourceSettings
-from llmapp.retrieval.minilm import MiniLMEmbedder
+from llmapp.retrieval.embedders.minilm import MiniLMEmbedder
 
 DOCUMENTS = 250
 ROUNDS = 3

@@ -25,7 +25,7 @@ from rich.table import Table
 from llmapp.application import App
 from llmapp.config import Settings, SourceSettings
 from llmapp.ingestion.embedding_text import chunk_tokens
-from llmapp.retrieval.minilm import MiniLMEmbedder
+from llmapp.retrieval.embedders.minilm import MiniLMEmbedder
 
 DOCUMENTS = 200
 _NEEDED = "pip install langchain-chroma langchain-text-splitters"

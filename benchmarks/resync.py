@@ -20,7 +20,7 @@ from rich.table import Table
 
 from llmapp.application import App
 from llmapp.config import PriceSettings, Settings, SourceSettings
-from llmapp.retrieval.minilm import MiniLMEmbedder
+from llmapp.retrieval.embedders.minilm import MiniLMEmbedder
 from llmapp.testing.fakes import HashEmbedder
 
 if TYPE_CHECKING:

@@ -32,11 +32,11 @@ from llmapp.ingestion.ingestor import Ingestor
 from llmapp.ingestion.parsing import ProcessParser
 from llmapp.protocols import Retriever
 from llmapp.retrieval.dense import DenseRetriever
+from llmapp.retrieval.embedders.minilm import MiniLMEmbedder
 from llmapp.retrieval.fusion import convex
 from llmapp.retrieval.hybrid import HybridRetriever
 from llmapp.retrieval.indexes.chroma.embedded import ChromaIndex
 from llmapp.retrieval.lexical import LexicalRetriever
-from llmapp.retrieval.minilm import MiniLMEmbedder
 from llmapp.retrieval.projection import IndexProjection
 from llmapp.types import LOCAL_USER, PUBLIC, Document
 

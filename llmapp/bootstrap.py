@@ -70,7 +70,7 @@ class Parts:
         Args:
             settings: From `load_settings`.
             model: Takes the place of the chat model that the settings name; guarded and priced by its own name.
-            embedder: Takes the place of the default embedder; priced by its identity.
+            embedder: Takes the place of the embedder that the settings name; priced by its identity.
             index: Takes the place of the store that the settings name.
             ledger: Another application's, which pays for this one and closes it; None keeps books of its own.
 
@@ -115,10 +115,17 @@ class Parts:
     def embedder(self) -> GuardedEmbedder:
         """The embedder, guarded."""
         from llmapp.costs.embedding import GuardedEmbedder
-        from llmapp.retrieval.minilm import MiniLMEmbedder
 
-        inner = self._given_embedder or MiniLMEmbedder()
-        return GuardedEmbedder(inner, ledger=self.ledger, price=self.prices.price(inner.identity))
+        inner = self._given_embedder or self._chosen_embedder()
+        name = self.settings.embedder if self._given_embedder is None else inner.identity
+        return GuardedEmbedder(inner, ledger=self.ledger, price=self.prices.price(name))
+
+    def _chosen_embedder(self) -> Embedder:
+        from llmapp.retrieval.embedders.choice import EmbedderOptions, build_embedder
+
+        given = self.settings.embedder_options
+        options = EmbedderOptions(**{each.name: getattr(given, each.name) for each in fields(EmbedderOptions)})
+        return build_embedder(self.settings.embedder, options, root=self.settings.root)
 
     @part
     def model_name(self) -> str:
@@ -180,7 +187,7 @@ class Parts:
     def prices(self) -> PriceBook:
         """The prices: the user's own first, then the bundled ones."""
         from llmapp.costs.prices import PriceBook, declared_price
-        from llmapp.retrieval.minilm import MiniLMEmbedder
+        from llmapp.retrieval.embedders.minilm import MiniLMEmbedder
 
         return PriceBook(
             {

@@ -113,6 +113,23 @@ class ModelOptions(_Table):
     """Most tokens of an answer; always sent to the model, and held against the budget."""
 
 
+class EmbedderSettings(_Table):
+    """What an embedder needs besides its name."""
+
+    revision: str | None = None
+    """Branch, tag or commit of a model on the hub; None is what this machine has, else the newest."""
+    query_prompt: str | None = None
+    """Put before every question; None is the model's own, or what is known of its family; empty is none."""
+    document_prompt: str | None = None
+    """Put before every text that is embedded; None is the model's own, or what is known of its family; empty is none."""
+    dimensions: int | None = Field(default=None, ge=1)
+    """Length of a vector; None is the model's own."""
+    max_tokens: int | None = Field(default=None, ge=16)
+    """Tokens of one input, prompt and special tokens included; None is what the model takes, 512 at most."""
+    device: str | None = None
+    """Where a local model runs: ``cpu``, ``cuda:1``, ``mps``; None is the best that there is."""
+
+
 class RetrievalSettings(_Table):
     """How chunks are found."""
 
@@ -194,6 +211,10 @@ class Settings(BaseSettings):
     """Key of an OpenAI-compatible server; from the environment (``LLMAPP_API_KEY``) only."""
     model_options: ModelOptions = ModelOptions()
     """What the chat model needs besides its name."""
+    embedder: str = "minilm"
+    """What turns texts into vectors: ``minilm``, ``sentence-transformers:NAME_OR_PATH``."""
+    embedder_options: EmbedderSettings = EmbedderSettings()
+    """What the embedder needs besides its name."""
     sources: tuple[SourceSettings, ...] = ()
     """Where documents come from, a table ``[[sources]]`` each."""
     ingestion: IngestionSettings = IngestionSettings()

@@ -365,6 +365,8 @@ class Documents(Parts):
         if self.embedder.cost_usd(1_000_000) > 0:
             return None  # measuring would cost money
         words = "the quick brown fox jumps over the lazy dog and goes on to the next sentence of this sample. " * 8
+        ends = [end for _, end in self.embedder.tokenizer.offsets(words)]
+        words = words[: ends[min(len(ends), self.embedder.max_tokens // 2) - 1]]
         sample = [f"{number} {words}" for number in range(_SAMPLES)]
         self.embedder.embed_documents(sample[:2])  # loads the model
         started = time.perf_counter()

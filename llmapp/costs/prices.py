@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _PICO_PER_NANO = 1_000
 _PICO_PER_USD_PER_MILLION = 1_000_000
-_FREE_PROVIDERS = frozenset({"extractive", "ollama"})
+_FREE_PROVIDERS = frozenset({"extractive", "minilm", "ollama", "sentence-transformers"})
 
 _PROVIDER_IDS = {
     "azure_openai": "azure",

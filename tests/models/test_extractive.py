@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from llmapp.frames import REFUSAL, frame_question, frame_source, mark_for
 from llmapp.models.extractive import ExtractiveChatModel
-from llmapp.retrieval.minilm import MiniLMEmbedder
+from llmapp.retrieval.embedders.minilm import MiniLMEmbedder
 
 SOURCES = [
     (

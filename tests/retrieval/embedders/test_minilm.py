@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from llmapp.errors import EmbedderError
-from llmapp.retrieval.minilm import MiniLMEmbedder
+from llmapp.retrieval.embedders.minilm import MiniLMEmbedder
 
 SENTENCES = [
     "Water damage is reported within 72 hours.",
@@ -88,7 +88,7 @@ def test_missing_weights_are_refused(tmp_path):
 
 def test_constructing_one_loads_nothing_heavy():
     script = (
-        "import sys; from llmapp.retrieval.minilm import MiniLMEmbedder; MiniLMEmbedder();"
+        "import sys; from llmapp.retrieval.embedders.minilm import MiniLMEmbedder; MiniLMEmbedder();"
         "assert not {'onnxruntime', 'tokenizers', 'numpy', 'chromadb'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
