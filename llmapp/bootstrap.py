@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from llmapp.catalog.catalog import Catalog
 from llmapp.catalog.lock import FileLock
 from llmapp.config import Settings
+from llmapp.words.analysis import Words
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from llmapp.protocols import Embedder, TokenCounter, VectorIndex
     from llmapp.retrieval.dense import DenseRetriever
     from llmapp.retrieval.hybrid import HybridRetriever
+    from llmapp.retrieval.lexical import LexicalRetriever
     from llmapp.retrieval.projection import IndexProjection
     from llmapp.sources import SourceBook
 
@@ -85,7 +87,7 @@ class Parts:
         self._making = threading.RLock()
         with suppress(OSError):  # the catalog says what is wrong with the folder
             settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds the text of all documents
-        self.catalog = Catalog(settings.state / "catalog.db")
+        self.catalog = Catalog(settings.state / "catalog.db", words=Words(settings.retrieval.language))
         self.index_lock = FileLock(settings.state / "index.lock", purpose="the index")
 
     def close(self) -> None:
@@ -272,17 +274,25 @@ class Parts:
         """Search by meaning and by words, fused."""
         from llmapp.retrieval.fusion import convex, reciprocal_rank
         from llmapp.retrieval.hybrid import HybridRetriever
-        from llmapp.retrieval.lexical import LexicalRetriever
 
         given = self.settings.retrieval
         by_score = partial(convex, weights=(given.dense_weight, 1 - given.dense_weight))
         return HybridRetriever(
             self.dense,
-            LexicalRetriever(self.catalog),
+            self.lexical,
             fuse=by_score if given.fusion == "convex" else reciprocal_rank,
             candidates=given.candidates,
             live=self.catalog.chunks,
         )
+
+    @part
+    def lexical(self) -> LexicalRetriever:
+        """Search by words."""
+        from llmapp.catalog.bm25 import Bm25
+        from llmapp.retrieval.lexical import LexicalRetriever
+
+        given = self.settings.retrieval
+        return LexicalRetriever(self.catalog, parameters=Bm25(given.bm25_k1, given.bm25_b))
 
     @part
     def parser(self) -> ProcessParser:

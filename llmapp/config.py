@@ -27,6 +27,7 @@ from pydantic_settings import (
 )
 
 from llmapp.errors import ConfigError, UnknownSettingError
+from llmapp.words.analysis import Language
 
 FILE_NAME = "llmapp.toml"
 STATE_FOLDER = ".llmapp"
@@ -143,6 +144,12 @@ class RetrievalSettings(_Table):
     """Share of dense search in a convex fusion; the rest is lexical."""
     exact_up_to: int = Field(default=10_000, ge=0)
     """Readable chunks up to which vectors are compared one by one; above, the vector index is asked."""
+    language: Language = "en"
+    """Whose word stems and stop words full text goes by, ISO 639-1, or `none`; it is for words in Latin letters, other scripts tell their language. Another one writes the full text anew."""
+    bm25_k1: float = Field(default=1.2, ge=0, le=100)
+    """How soon the repetition of a word counts no more; 0 is at once."""
+    bm25_b: float = Field(default=0.75, ge=0, le=1)
+    """How much long texts are held down, from 0 to 1."""
 
 
 class IndexSettings(_Table):

@@ -80,8 +80,7 @@ def _search(parts: Parts, traces: Traces) -> Iterator[Trace]:
     ids, state = set(traces.chunk_ids), parts.settings.state
     for place, rows in parts.catalog.rows_left(traces).items():
         yield Trace(f"catalog: {place}", max(1, len(ids)), rows)
-    hits = sum(parts.catalog.full_text_hits(text) > 0 for text in traces.texts)
-    yield Trace("catalog: full text", len(traces.texts), hits)
+    yield Trace("catalog: full text", len(traces.terms), parts.catalog.terms_left(traces))
     yield Trace("vectors in memory", len(ids), len(ids & set(parts.catalog.live_vectors().chunk_ids)))
     yield Trace(f"vector index: {parts.index.name}", len(ids), len(ids & _indexed(parts)))
     needles = [*(text.encode() for text in traces.texts), *traces.vectors]

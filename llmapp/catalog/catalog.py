@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmapp.catalog import document_rows as rows
+from llmapp.catalog import postings
+from llmapp.catalog.full_text import FullText
 from llmapp.catalog.index_state import IndexState
-from llmapp.catalog.live_chunks import LiveChunks
 from llmapp.catalog.lock import ProcessLock
 from llmapp.catalog.purging import Purging
 from llmapp.catalog.records import Counts, DocumentRecord, PendingWork, StoredDocument
@@ -23,6 +24,7 @@ from llmapp.catalog.sqlite import SQLiteDatabase
 from llmapp.catalog.staging import Staging
 from llmapp.catalog.sync_state import SyncState
 from llmapp.errors import EmbedderMismatchError
+from llmapp.words.analysis import Words
 
 if TYPE_CHECKING:
     from llmapp.protocols import FloatArray
@@ -32,11 +34,16 @@ _ALL = 2**63 - 1
 _GRANTS = "(SELECT json_group_array(name) FROM (SELECT name FROM grants WHERE document = d.id ORDER BY name))"
 
 
-class Catalog(SyncState, Staging, Purging, LiveChunks, IndexState):
+class Catalog(SyncState, Staging, Purging, FullText, IndexState):
     """Documents, chunks, embeddings and access lists in one SQLite file. Safe to use from several threads and processes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, words: Words | None = None) -> None:
         """Open or create the catalog.
+
+        Args:
+            path: The file.
+            words: How texts become terms; with another one than before the full text is written anew, which takes a minute
+                for 200,000 chunks. None is `Words()`.
 
         Raises:
             CatalogVersionError: Written by a newer llmapp.
@@ -46,8 +53,8 @@ class Catalog(SyncState, Staging, Purging, LiveChunks, IndexState):
         SyncState.__init__(self, self._db)
         Staging.__init__(self, self._db)
         Purging.__init__(self, self._db)
-        LiveChunks.__init__(self, self._db)
         IndexState.__init__(self, self._db)
+        FullText.__init__(self, self._db, words or Words())
 
     def close(self) -> None:
         """Close the database."""
@@ -145,8 +152,8 @@ class Catalog(SyncState, Staging, Purging, LiveChunks, IndexState):
         with self._db.transaction() as connection:
             rows.begin(connection)
             rows.put_embeddings(connection, vectors)
-            for record in records:
-                rows.put(connection, record)
+            numbered = [chunk for record in records for chunk in rows.put(connection, record)]
+            postings.index(connection, numbered)
             rows.advance(connection)
 
     def touch(self, source: str, document_id: str, *, revision: str | None) -> None:
@@ -159,10 +166,11 @@ class Catalog(SyncState, Staging, Purging, LiveChunks, IndexState):
             connection.execute("DELETE FROM quarantine WHERE source = :source AND document_id = :id", name)
 
     def drop_unused(self) -> None:
-        """Drop the vectors that were let go since the last time and that nothing uses.
+        """Drop the vectors that were let go since the last time and that nothing uses, and the postings of what is gone.
 
         At the end of a run: a text that moves from one document to another keeps its vector, and is not paid for again.
         """
+        self._drop_gone_postings()
         if self._db.read("SELECT 1 FROM freed LIMIT 1"):
             with self._db.transaction() as connection:
                 rows.drop_unused_embeddings(connection)

@@ -12,16 +12,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from llmapp.catalog.database import Connection
+from llmapp.catalog.postings import reserve_rows
 from llmapp.catalog.records import DocumentRecord, StagedChunks
 from llmapp.types import Chunk
 
 if TYPE_CHECKING:
+    from llmapp.catalog.postings import NumberedFields
     from llmapp.protocols import FloatArray
 
 _PART_CHARS = 1 << 20
 """A text is stored in parts of this length: sqlite3 and SQLite each hold a copy of what they are given."""
 STAGED = """
-    SELECT d.id AS document, s.chunk_id, s.embedding, s.title, s.heading, s.text, s.start_char, s.end_char, s.page
+    SELECT s.row AS id, d.id AS document, s.chunk_id, s.embedding, s.title, s.heading, s.text, s.start_char, s.end_char, s.page
     FROM staged_documents whole
     JOIN staged_chunks s ON s.source = whole.source AND s.document_id = whole.document_id AND s.version = whole.version
     JOIN documents d ON d.source = s.source AND d.document_id = s.document_id
@@ -51,8 +53,13 @@ def put_embeddings(connection: Connection, vectors: Mapping[str, FloatArray]) ->
     )
 
 
-def put(connection: Connection, record: DocumentRecord) -> None:
-    """Write a document in the place of an earlier one; its vectors must be stored."""
+def put(connection: Connection, record: DocumentRecord) -> list[NumberedFields]:
+    """Write a document in the place of an earlier one; its vectors must be stored.
+
+    Returns:
+        The chunks whose words are to be indexed.
+    """
+    numbered: list[NumberedFields] = []
     _take_out(connection, find(connection, record.source, record.document_id))
     document = _insert_document(connection, record)
     connection.executemany(
@@ -64,12 +71,13 @@ def put(connection: Connection, record: DocumentRecord) -> None:
         insert_staged(connection)
         forget_staged(connection, record.source, record.document_id)
     else:
-        _insert_chunks(connection, document, record)
+        numbered = _insert_chunks(connection, document, record)
     tell_index(connection)
     connection.execute(
         "DELETE FROM quarantine WHERE source = :source AND document_id = :id",
         {"source": record.source, "id": record.document_id},
     )
+    return numbered
 
 
 def remove(connection: Connection, source: str, document_id: str) -> bool:
@@ -112,7 +120,7 @@ def take_chunks(connection: Connection) -> None:
 def insert_staged(connection: Connection) -> None:
     """Make the staged chunks of the documents at hand their chunks."""
     connection.execute(
-        f"INSERT INTO chunks (document, chunk_id, embedding, title, heading, text, start_char, end_char, page) {STAGED}"
+        f"INSERT INTO chunks (id, document, chunk_id, embedding, title, heading, text, start_char, end_char, page) {STAGED}"
     )
 
 
@@ -126,18 +134,25 @@ def tell_index(connection: Connection) -> None:
         )
 
 
-def put_staged(connection: Connection, part: StagedChunks) -> None:
-    """Stage some chunks of a document; their vectors must be stored."""
+def put_staged(connection: Connection, part: StagedChunks) -> list[NumberedFields]:
+    """Stage some chunks of a document; their vectors must be stored.
+
+    Returns:
+        The chunks whose words are to be indexed: those that were not staged before.
+    """
     name = {"source": part.source, "id": part.document_id, "version": part.version}
+    pairs = list(zip(part.chunks, part.keys, strict=True))
+    known = _staged_starts(connection, part) if pairs else set()
+    new = [(chunk, key) for chunk, key in pairs if chunk.start_char not in known]
+    rows = reserve_rows(connection, len(new))
     connection.executemany(
         """
-        INSERT INTO staged_chunks (source, document_id, version, start_char, end_char, chunk_id, embedding, title,
+        INSERT INTO staged_chunks (source, document_id, version, start_char, end_char, row, chunk_id, embedding, title,
                                              heading, text, page)
-        VALUES (:source, :id, :version, :start, :end, :chunk_id, (SELECT id FROM embeddings WHERE key = :key), :title, :heading,
-                :text, :page)
-        ON CONFLICT (source, document_id, version, start_char) DO NOTHING
+        VALUES (:source, :id, :version, :start, :end, :row, :chunk_id, (SELECT id FROM embeddings WHERE key = :key), :title,
+                :heading, :text, :page)
         """,
-        [{**name, **_values(chunk, key)} for chunk, key in zip(part.chunks, part.keys, strict=True)],
+        [{**name, **_values(chunk, key), "row": row} for row, (chunk, key) in zip(rows, new, strict=True)],
     )
     if part.is_complete:
         others = "FROM staged_chunks WHERE source = :source AND document_id = :id AND version <> :version"
@@ -150,6 +165,7 @@ def put_staged(connection: Connection, part: StagedChunks) -> None:
             """,
             name,
         )
+    return _fields(rows, [chunk for chunk, _ in new])
 
 
 def forget_staged(connection: Connection, source: str, document_id: str) -> None:
@@ -236,17 +252,36 @@ def _parts(document: int, text: str) -> Iterator[dict[str, object]]:
         yield {"document": document, "part": part, "text": text[start : start + _PART_CHARS]}
 
 
-def _insert_chunks(connection: Connection, document: int, record: DocumentRecord) -> None:
+def _staged_starts(connection: Connection, part: StagedChunks) -> set[int]:
+    starts = [chunk.start_char for chunk in part.chunks]
+    found = connection.execute(
+        """
+        SELECT start_char FROM staged_chunks
+        WHERE source = :source AND document_id = :id AND version = :version AND start_char BETWEEN :first AND :last
+        """,
+        {"source": part.source, "id": part.document_id, "version": part.version, "first": min(starts), "last": max(starts)},
+    ).fetchall()
+    return {row[0] for row in found}
+
+
+def _insert_chunks(connection: Connection, document: int, record: DocumentRecord) -> list[NumberedFields]:
+    rows = reserve_rows(connection, len(record.chunks))
     connection.executemany(
         """
-        INSERT INTO chunks (chunk_id, document, embedding, title, heading, text, start_char, end_char, page)
-        VALUES (:chunk_id, :document, (SELECT id FROM embeddings WHERE key = :key), :title, :heading, :text, :start, :end, :page)
+        INSERT INTO chunks (id, chunk_id, document, embedding, title, heading, text, start_char, end_char, page)
+        VALUES (:row, :chunk_id, :document, (SELECT id FROM embeddings WHERE key = :key), :title, :heading, :text, :start, :end,
+                :page)
         """,
         [
-            {**_values(chunk, key), "document": document}
-            for chunk, key in zip(record.chunks, record.embedding_keys, strict=True)
+            {**_values(chunk, key), "document": document, "row": row}
+            for row, chunk, key in zip(rows, record.chunks, record.embedding_keys, strict=True)
         ],
     )
+    return _fields(rows, record.chunks)
+
+
+def _fields(rows: Iterable[int], chunks: Iterable[Chunk]) -> list[NumberedFields]:
+    return [(row, (chunk.title, chunk.heading, chunk.text)) for row, chunk in zip(rows, chunks, strict=True)]
 
 
 def _values(chunk: Chunk, key: str) -> dict[str, object]:

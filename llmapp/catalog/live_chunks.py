@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from llmapp.catalog.database import Database, Row
+from llmapp.catalog.database import Database
 from llmapp.catalog.records import VectorTable
 from llmapp.types import Chunk, Principal
 
@@ -29,9 +29,6 @@ _READABLE_ROWS = """
     WHERE c.document IN (SELECT g.document FROM grants g WHERE g.name IN (SELECT value FROM json_each(:grants)))
     ORDER BY c.id
 """
-_BM25 = "bm25(chunks_fts, 2.0, 1.5, 1.0)"
-"""Weights of title, heading and text. Measured on SciFact's training questions: a title weight of 1 to 3 differs by less than .004 nDCG@10."""
-_OVERFETCH = 4
 _MOST_CACHED_PRINCIPALS = 256
 
 
@@ -81,39 +78,6 @@ class LiveChunks:
                 self._rows.clear()
             self._rows[principal.grants] = (generation, rows)
         return rows
-
-    def match(self, fts_query: str, *, principal: Principal, top_k: int) -> list[tuple[str, float]]:
-        """Full-text search by BM25 over title, heading and text.
-
-        Args:
-            fts_query: An FTS5 expression.
-            principal: Who asks.
-            top_k: Most hits to return.
-
-        Returns:
-            Chunk ids with their score, best first, higher is better, ties by chunk id.
-
-        Raises:
-            CatalogError: The expression is not valid FTS5, or the database failed.
-        """
-        # Joining and filtering every match costs as much as ranking: the best few are ranked first. They do not suffice
-        # where too few of them are readable, or where equal scores reach beyond them.
-        rows = self._ranked(fts_query, principal, fetch=_OVERFETCH * top_k)
-        if len(rows) < top_k or rows[top_k - 1]["score"] == rows[-1]["score"]:
-            rows = self._ranked(fts_query, principal, fetch=-1)
-        return [(row["chunk_id"], row["score"]) for row in rows[:top_k]]
-
-    def _ranked(self, fts_query: str, principal: Principal, *, fetch: int) -> list[Row]:
-        """The readable ones of the `fetch` best matches; -1 is all of them."""
-        return self._db.read(
-            f"""
-            SELECT c.chunk_id, best.score
-            FROM (SELECT rowid AS id, -{_BM25} AS score FROM chunks_fts WHERE chunks_fts MATCH :query
-                  ORDER BY score DESC LIMIT :fetch) best JOIN chunks c ON c.id = best.id
-            WHERE {_READABLE} ORDER BY best.score DESC, c.chunk_id
-            """,  # noqa: S608 - constants of this module
-            {"query": fts_query, "fetch": fetch, **_grants(principal)},
-        )
 
     def chunks(self, ids: Sequence[str], *, principal: Principal) -> dict[str, Chunk]:
         """Those of `ids` that are live and that `principal` may read."""

@@ -1,6 +1,6 @@
 """Documents that must leave no trace: removed from every table, their bytes overwritten, and kept from coming back.
 
-An ordinary delete leaves the words in freed pages, in the log and in old segments of the full text. A purge writes the
+An ordinary delete leaves the words in freed pages, in the log and in the segments of the full text. A purge writes the
 database file anew, and the proof looks for the words themselves.
 """
 
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from llmapp.catalog import document_rows as rows
+from llmapp.catalog import postings
 from llmapp.catalog.database import Database
 from llmapp.catalog.records import Traces
 
@@ -20,6 +21,8 @@ _SAMPLE_CHARS = 40
 _LEAST_SAMPLE_CHARS = 12
 _MOST_SAMPLES = 64
 """Pieces of a document, and vectors, that are looked for; every file is searched for each of them."""
+_MOST_OTHERS = 1_000
+"""A term in more chunks than this, beside those of a document, is taken for one that others have; each is looked at."""
 
 
 class Purging:
@@ -66,7 +69,8 @@ class Purging:
                 "UPDATE runs SET error = '' WHERE source = :source AND instr(error, :id) > 0",
                 {"source": source, "id": document_id},
             )
-            connection.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('optimize')")
+            for number in postings.segments(connection):
+                postings.drop_gone(connection, number)
             rows.advance(connection)
         self._db.compact()
 
@@ -88,7 +92,7 @@ class Purging:
         """What a search for a document would look for, noted before it is purged."""
         chunks = self._db.read(
             """
-            SELECT c.chunk_id, c.text, e.vector, (SELECT count(*) FROM chunks o WHERE o.embedding = c.embedding) AS uses
+            SELECT c.id, c.chunk_id, c.text, e.vector, (SELECT count(*) FROM chunks o WHERE o.embedding = c.embedding) AS uses
             FROM chunks c JOIN documents d ON d.id = c.document JOIN embeddings e ON e.id = c.embedding
             WHERE d.source = :source AND d.document_id = :id ORDER BY c.start_char
             """,
@@ -101,7 +105,9 @@ class Purging:
             source,
             document_id,
             chunk_ids=tuple(row["chunk_id"] for row in chunks),
+            rows=tuple(row["id"] for row in chunks),
             texts=tuple(text for text in samples if text not in shared),
+            terms=self._own_terms([row["id"] for row in chunks], samples),
             vectors=tuple(row["vector"] for row in spread if row["uses"] == 1),
         )
 
@@ -115,12 +121,53 @@ class Purging:
             "staged chunks": f"SELECT count(*) FROM staged_chunks {where}",  # noqa: S608
             "quarantine": f"SELECT count(*) FROM quarantine {where}",  # noqa: S608
         }
-        return {place: int(self._db.read(sql, names)[0][0]) for place, sql in counted.items()}
+        left = {place: int(self._db.read(sql, names)[0][0]) for place, sql in counted.items()}
+        return left | {"postings": self._posted(traces)}
 
-    def full_text_hits(self, text: str) -> int:
-        """Chunks whose full text holds these words in this order."""
-        phrase = '"' + text.replace('"', '""') + '"'
-        return int(self._db.read("SELECT count(*) FROM chunks_fts WHERE chunks_fts MATCH :phrase", {"phrase": phrase})[0][0])
+    def terms_left(self, traces: Traces) -> int:
+        """Terms that only the document had and that the full text still knows."""
+        found = self._db.read(
+            "SELECT count(DISTINCT term) FROM postings WHERE term IN (SELECT value FROM json_each(:terms))",
+            {"terms": json.dumps(traces.terms)},
+        )
+        return int(found[0][0])
+
+    def _posted(self, traces: Traces) -> int:
+        """Chunks of a document that a segment still names."""
+        import numpy as np
+
+        blobs = self._db.iterate("SELECT rows FROM segments")
+        return sum(int(np.isin(np.frombuffer(row[0], dtype="<i8"), traces.rows).sum()) for row in blobs)
+
+    def _own_terms(self, rows: Sequence[int], texts: Sequence[str]) -> tuple[str, ...]:
+        """Terms of these texts that stand in no live chunk but these. They say in the stored postings what a word says in a text."""
+        import numpy as np
+
+        words = postings.words_of(self._db.read(postings.WORDS))
+        others: dict[str, set[int]] = {term: set() for text in texts for term in words.terms(text)}
+        for term, row_blob, position_blob in self._db.iterate(
+            """
+            SELECT p.term, s.rows, p.positions FROM segments s
+            JOIN postings p ON p.segment = s.id AND p.term IN (SELECT value FROM json_each(:terms))
+            """,
+            {"terms": json.dumps(list(others))},
+        ):
+            held = np.frombuffer(row_blob, dtype="<i8")[np.frombuffer(position_blob, dtype="<u4")]
+            others[term].update(held.tolist())
+        rare = {term: held.difference(rows) for term, held in others.items() if len(held) <= len(rows) + _MOST_OTHERS}
+        own = [term for term, held in rare.items() if not self._are_live(held)]
+        return tuple(own[:_MOST_SAMPLES])
+
+    def _are_live(self, rows: Iterable[int]) -> bool:
+        """Whether any of these is the row number of a chunk, live or staged."""
+        found = self._db.read(
+            """
+            SELECT 1 FROM chunks WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each(:rows))
+            UNION ALL SELECT 1 FROM staged_chunks WHERE row IN (SELECT CAST(value AS BIGINT) FROM json_each(:rows)) LIMIT 1
+            """,
+            {"rows": json.dumps(sorted(rows))},
+        )
+        return bool(found)
 
     def _shared(self, samples: Sequence[str], source: str, document_id: str) -> set[str]:
         found = self._db.read(

@@ -125,8 +125,12 @@ class Traces:
     source: str
     document_id: str
     chunk_ids: tuple[str, ...]
+    rows: tuple[int, ...]
+    """Row numbers of the chunks, aligned with `chunk_ids`."""
     texts: tuple[str, ...]
     """Pieces of its text that no other document has."""
+    terms: tuple[str, ...]
+    """Terms of these pieces that no other document has, as the full text keeps them."""
     vectors: tuple[bytes, ...]
     """Vectors that no other chunk uses, as they are stored."""
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from llmapp.catalog import document_rows as rows
+from llmapp.catalog import postings
 from llmapp.catalog.database import Database
 from llmapp.catalog.records import StagedChunks, StoredText
 
@@ -71,8 +72,7 @@ class Staging:
         with self._db.transaction() as connection:
             rows.begin(connection)
             rows.put_embeddings(connection, vectors)
-            for part in parts:
-                rows.put_staged(connection, part)
+            postings.index(connection, [chunk for part in parts for chunk in rows.put_staged(connection, part)])
 
     def swap_staged(self, *, chunker: str, embedder: str) -> None:
         """Put the staged chunks in the place of the live ones, all at once, and name the parts that made them."""

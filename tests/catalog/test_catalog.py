@@ -25,8 +25,8 @@ def test_a_document_comes_back_as_it_was_committed(catalog, put, record):
 def test_replacing_a_document_leaves_nothing_of_the_old_one(catalog, put, record):
     put(record("a", "the old words"))
     put(record("a", "quite different"))
-    assert catalog.match('"old"', principal=LOCAL_USER, top_k=5) == []
-    assert len(catalog.match('"different"', principal=LOCAL_USER, top_k=5)) == 1
+    assert catalog.match("old", principal=LOCAL_USER, top_k=5) == []
+    assert len(catalog.match("different", principal=LOCAL_USER, top_k=5)) == 1
     catalog.drop_unused()
     assert catalog.counts().embeddings == 1
 
@@ -102,7 +102,7 @@ def test_a_reader_sees_only_what_one_of_its_grants_opens(catalog, put, record):
     everyone, hr = Principal("ann"), Principal("bob", ("hr",))
 
     def seen(principal):
-        ids = [chunk_id for chunk_id, _ in catalog.match('"word"', principal=principal, top_k=9)]
+        ids = [chunk_id for chunk_id, _ in catalog.match("word", principal=principal, top_k=9)]
         by_match = {chunk.document_id for chunk in catalog.chunks(ids, principal=principal).values()}
         by_id = {c.document_id for c in catalog.chunks(list(catalog.chunk_ids()), principal=principal).values()}
         assert len(catalog.readable_rows(principal)) == len(by_match)
@@ -136,8 +136,8 @@ def test_the_table_of_vectors_follows_the_catalog(catalog, put, record, embedder
 
 def test_lexical_search_stems_and_folds_accents(catalog, put, record):
     put(record("a", "Claims are reported in the café"))
-    assert catalog.match('"claim"', principal=LOCAL_USER, top_k=1)
-    assert catalog.match('"cafe"', principal=LOCAL_USER, top_k=1)
+    assert catalog.match("claim", principal=LOCAL_USER, top_k=1)
+    assert catalog.match("cafe", principal=LOCAL_USER, top_k=1)
 
 
 def test_another_embedder_is_refused_once_there_are_vectors(catalog, put, record):
@@ -177,13 +177,13 @@ def test_rebuilding_makes_every_live_chunk_pending(catalog, put, record):
 
 def test_full_text_search_finds_the_few_readable_ones_among_many(catalog, put, record):
     put(*(record(f"closed{i}", f"word word word {i}", acl=()) for i in range(60)), record("open", "word and much more text"))
-    (found,) = catalog.match('"word"', principal=LOCAL_USER, top_k=3)
+    (found,) = catalog.match("word", principal=LOCAL_USER, top_k=3)
     assert catalog.chunks([found[0]], principal=LOCAL_USER)[found[0]].document_id == "open"
 
 
 def test_equal_scores_are_ordered_by_chunk_and_not_by_the_order_of_commits(catalog, put, record):
     put(*(record(f"d{i}", f"word{i} same") for i in range(50)))
-    found = [chunk_id for chunk_id, _ in catalog.match('"same"', principal=LOCAL_USER, top_k=5)]
+    found = [chunk_id for chunk_id, _ in catalog.match("same", principal=LOCAL_USER, top_k=5)]
     assert found == sorted(catalog.chunk_ids())[:5]
 
 

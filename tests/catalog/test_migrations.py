@@ -52,7 +52,7 @@ def test_a_catalog_of_the_first_version_opens_with_all_it_held(tmp_path):
         assert catalog.outdated("chunker", "e") == [("s", "default"), ("s", "own")]
         assert catalog.quarantined()[0].attempts == 2
         assert catalog.runs()[0].seconds == {}
-        assert len(catalog.match('"words"', principal=LOCAL_USER, top_k=5)) == 2
+        assert len(catalog.match("words", principal=LOCAL_USER, top_k=5)) == 2
         assert catalog.delete("s", ["own"]) == 1
         assert catalog.text("s", "own", principal=LOCAL_USER) is None
 

@@ -24,7 +24,7 @@ def test_a_purged_document_leaves_no_byte_in_any_file_nor_does_an_earlier_versio
     left = bytes_of(catalog)
     assert SECRET.encode() not in left
     assert b"something else that is long" not in left
-    assert catalog.match('"halvorsen"', principal=LOCAL_USER, top_k=5) == []
+    assert catalog.match("halvorsen", principal=LOCAL_USER, top_k=5) == []
     assert catalog.document_ids("s") == {"b", *(f"n{number}" for number in range(20))}
 
 
@@ -53,10 +53,29 @@ def test_what_is_left_is_counted_by_place(catalog, put, record):
     put(record("a", SECRET))
     traces = catalog.traces_of("s", "a")
     assert catalog.rows_left(traces)["chunks"] == 1
-    assert catalog.full_text_hits(SECRET[:40]) == 1
+    assert catalog.rows_left(traces)["postings"] == 1
+    assert catalog.terms_left(traces) == len(traces.terms) > 3
     catalog.purge("s", "a")
     assert set(catalog.rows_left(traces).values()) == {0}
-    assert catalog.full_text_hits(SECRET[:40]) == 0
+    assert catalog.terms_left(traces) == 0
+
+
+def test_a_term_is_looked_for_when_no_other_live_document_has_it(catalog, put, record):
+    put(record("a", "alpha beta gamma"), record("b", "beta"), record("c", "gamma"), record("d", "delta"))
+    catalog.delete("s", ["c"])
+    assert set(catalog.traces_of("s", "a").terms) == {"alpha", "gamma"}
+
+
+def test_no_segment_holds_a_word_that_only_purged_or_replaced_texts_had(catalog, put, record):
+    put(record("a", "unusualword in it"), record("b", "anotherword in it"))
+    put(record("a", "nothing of note"))
+    assert b"unusualword" in bytes_of(catalog)
+    assert catalog.match("in", principal=LOCAL_USER, top_k=5)
+    catalog.purge("s", "b")
+    left = bytes_of(catalog)
+    assert b"unusualword" not in left
+    assert b"anotherword" not in left
+    assert len(catalog.match("note", principal=LOCAL_USER, top_k=5)) == 1
 
 
 def test_a_purge_names_no_one_and_can_be_lifted(catalog, put, record):

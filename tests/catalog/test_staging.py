@@ -29,7 +29,7 @@ def test_staged_chunks_are_found_by_no_search(catalog, put, record, embedder):
     before = catalog.digest()
     catalog.stage([staged(new)], vectors(embedder, new))
     assert catalog.digest() == before
-    assert catalog.match('"new"', principal=LOCAL_USER, top_k=5) == []
+    assert catalog.match("new", principal=LOCAL_USER, top_k=5) == []
     assert catalog.chunk_ids() == {chunk.id for chunk in record("a", "old words").chunks}
 
 
@@ -41,7 +41,7 @@ def test_a_swap_puts_all_staged_chunks_in_the_place_of_the_live_ones(catalog, pu
     catalog.swap_staged(chunker="other", embedder="e2")
     stays = {chunk.id for chunk in record("c", "stays").chunks}
     assert catalog.chunk_ids() == {chunk.id for chunk in (*a.chunks, *b.chunks)} | stays
-    assert catalog.match('"old"', principal=LOCAL_USER, top_k=5) == []
+    assert catalog.match("old", principal=LOCAL_USER, top_k=5) == []
     assert catalog.stored("s", "a").chunker == "other"
     assert catalog.stored("s", "c").chunker == ""
     assert {work.action for work in catalog.pending()} == {"upsert", "delete"}

@@ -24,6 +24,7 @@ from llmapp.ingestion import preparing
 from llmapp.sources import DocumentSource
 from llmapp.testing.fakes import HashEmbedder
 from llmapp.types import PUBLIC
+from llmapp.words.analysis import Words
 
 preparing.LARGE_CHARS = 2_000  # so that a small text takes the path of a large one
 
@@ -153,6 +154,7 @@ class FileIndex:
     """A `VectorIndex` in one file, which is replaced as a whole."""
 
     name = "file"
+    is_shared = False
 
     def __init__(self, path: Path):
         self.path = path
@@ -370,7 +372,26 @@ def faults_of_files(root: Path) -> list[str]:
     with contextlib.closing(sqlite3.connect(root / ".llmapp/catalog.db", isolation_level=None)) as connection:
         faults = [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
         faults += [f"foreign key: {tuple(row)}" for row in connection.execute("PRAGMA foreign_key_check")]
-        connection.execute("INSERT INTO chunks_fts (chunks_fts, rank) VALUES ('integrity-check', 1)")  # raises
+        faults += faults_of_full_text(connection)
+    return faults
+
+
+def faults_of_full_text(connection: sqlite3.Connection) -> list[str]:
+    """Live chunks without postings, chunks with two, and chunks whose terms are others than those of their words."""
+    named = connection.execute("SELECT value FROM meta WHERE key = 'words'").fetchone()
+    words = Words.named(named[0]) if named else Words()  # killed before the first chunk came
+    held: dict[int, set[str]] = {}
+    faults = []
+    for number, blob in connection.execute("SELECT id, rows FROM segments").fetchall():
+        rows = np.frombuffer(blob, dtype="<i8").tolist()
+        faults += [f"row {row} is in two segments" for row in rows if row in held]
+        held |= {row: set() for row in rows}
+        for term, positions in connection.execute("SELECT term, positions FROM postings WHERE segment = ?", (number,)):
+            for position in np.frombuffer(positions, dtype="<u4").tolist():
+                held[rows[position]].add(term)
+    for row, *fields in connection.execute("SELECT id, title, heading, text FROM chunks"):
+        if held.get(row) != {term for field in fields for term in words.terms(field)}:
+            faults.append(f"the postings of row {row} are not those of its words")
     return faults
 
 

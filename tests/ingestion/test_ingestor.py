@@ -79,7 +79,7 @@ def test_files_become_documents_with_chunks(ingestor, catalog, folder):
     (folder / "a.md").write_text("# Claims\n\nReport water damage within 72 hours.")
     report = ingestor.run("docs", Files(path=folder), default_acl=ACL)
     assert (report.added, report.chunks, report.embedded_texts, report.status) == (1, 1, 1, "completed")
-    (found, _), *_ = catalog.match('"water"', principal=LOCAL, top_k=5)
+    (found, _), *_ = catalog.match("water", principal=LOCAL, top_k=5)
     chunk = catalog.chunks([found], principal=LOCAL)[found]
     assert (chunk.title, chunk.heading, chunk.page) == ("Claims", "Claims", None)
     assert catalog.text("docs", "a.md", principal=LOCAL)[chunk.start_char : chunk.end_char] == chunk.text
@@ -120,7 +120,7 @@ def test_a_changed_text_replaces_the_old_one(ingestor, catalog):
     report = run(ingestor, *upserts(document("a", "new words"), document("b", "other words")))
     assert (report.changed, report.unchanged) == (1, 1)
     assert texts(catalog) == {"a": "new words", "b": "other words"}
-    assert catalog.match('"old"', principal=LOCAL, top_k=5) == []
+    assert catalog.match("old", principal=LOCAL, top_k=5) == []
 
 
 def test_several_changed_documents_of_one_batch_keep_their_vectors(ingestor, catalog):

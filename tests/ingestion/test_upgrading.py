@@ -88,12 +88,12 @@ def test_another_embedder_embeds_every_text_again_and_the_old_vectors_are_gone(t
 def test_the_old_chunks_serve_until_the_swap(catalog, parser):
     class Watching(HashEmbedder):
         def embed_documents(self, texts):
-            seen.append((catalog.digest(), len(catalog.match('"sentence"', principal=LOCAL, top_k=100))))
+            seen.append((catalog.digest(), len(catalog.match("sentence", principal=LOCAL, top_k=100))))
             return super().embed_documents(texts)
 
     seen = []
     sync(build(catalog, parser, HashEmbedder()))
-    digest, hits = catalog.digest(), len(catalog.match('"sentence"', principal=LOCAL, top_k=100))
+    digest, hits = catalog.digest(), len(catalog.match("sentence", principal=LOCAL, top_k=100))
     build(catalog, parser, Watching(dim=32)).upgrade.run()
     assert len(seen) > 3
     assert set(seen) == {(digest, hits)}
