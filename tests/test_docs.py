@@ -87,6 +87,8 @@ def test_every_verb_is_in_the_readme():
         "connector new",
         "connector test",
         "eval retrieval",
+        "eval answers",
+        "eval gate",
     ):
         assert f"llmapp {verb}" in text
 

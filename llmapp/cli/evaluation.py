@@ -1,4 +1,4 @@
-"""Verbs that measure: `eval retrieval`."""
+"""Verbs that measure: `eval retrieval`, `eval answers` and `eval gate`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ import typer
 from llmapp.cli.options import AsJson, Config, opened, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llmapp.app.shapes import Shape
     from llmapp.application import App
+    from llmapp.evaluation.answers import AnswerReport
+    from llmapp.evaluation.baselines import Baseline, Gate
     from llmapp.evaluation.questions import Dataset
     from llmapp.evaluation.retrieval import RetrievalReport
 
@@ -31,6 +35,13 @@ _Against = Annotated[
 _Split = Annotated[str, typer.Option("--split", help="Which judgements of a BEIR folder.")]
 _Questions = Annotated[int | None, typer.Option("--questions", min=1, help="Ask only so many, the same ones each time.")]
 _Depth = Annotated[int, typer.Option("--depth", min=1, max=1000, help="Documents of a ranking.")]
+_AtOnce = Annotated[int, typer.Option("--at-once", min=1, max=64, help="Questions that are asked at the same time.")]
+_Baseline = Annotated[Path, typer.Option("--baseline", metavar="FILE", help="The stored figures.")]
+_Update = Annotated[bool, typer.Option("--update", help="Write the baseline anew instead of comparing with it.")]
+_WithAnswers = Annotated[
+    bool, typer.Option("--answers", help="Ask a model too; a baseline that has answers is always compared with answers.")
+]
+_Tolerance = Annotated[float, typer.Option("--tolerance", min=0, max=1, help="With --update: what a mean may be lower by.")]
 _PerQuery = Annotated[
     Path | None, typer.Option("--per-query", metavar="FILE", help="Write every question's figures as CSV.")
 ]
@@ -71,9 +82,142 @@ def retrieval(
             print_worst(console, report)
 
 
-def _measured(
-    application: App, data: Dataset, changes: list[str] | tuple[()], depth: int, *, as_json: bool
-) -> RetrievalReport:
+@app.command()
+def answers(
+    dataset: _Data,
+    set_: _Set = None,
+    split: _Split = "test",
+    questions: _Questions = None,
+    at_once: _AtOnce = 1,
+    per_query: _PerQuery = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask every question and measure answers, citations, abstention, cost and time; exit code 1 when a call failed."""
+    with opened(config, as_json=as_json) as application:
+        from llmapp.evaluation.datasets import load_dataset
+        from llmapp.evaluation.variants import varied
+
+        data = load_dataset(dataset, split=split).sample(questions)
+        with varied(application, set_ or ()) as variant:
+            _say_cost(variant, data)
+            report = _answered(variant, data, at_once, as_json=as_json)
+        if per_query:
+            _write_answers(per_query, report)
+        if as_json:
+            print_json(report.shape())
+        else:
+            from rich.console import Console
+
+            from llmapp.cli.evaluation_tables import print_answers
+
+            print_answers(Console(), report)
+    if report.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def gate(
+    dataset: _Data,
+    baseline: _Baseline,
+    update: _Update = False,
+    with_answers: _WithAnswers = False,
+    tolerance: _Tolerance = 0.01,
+    set_: _Set = None,
+    split: _Split = "test",
+    questions: _Questions = None,
+    depth: _Depth = 100,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare with a stored baseline; exit code 1 when a measure has dropped."""
+    with opened(config, as_json=as_json) as application:
+        from llmapp.evaluation.baselines import judge, read_baseline, write_baseline
+        from llmapp.evaluation.datasets import load_dataset
+
+        data = load_dataset(dataset, split=split).sample(questions)
+        stored = None if update else read_baseline(baseline)
+        asks = with_answers or (stored is not None and "answered" in stored.values)
+        now = _gated(application, data, set_ or (), asks, tolerance, depth, as_json=as_json)
+        if stored is None:
+            write_baseline(baseline, now)
+            print_json({"written": str(baseline), "measures": now.model_dump()["measures"]}) if as_json else typer.echo(
+                f"{baseline} holds {len(now.measures)} measures of {len(data.questions):,} questions"
+            )
+            return
+        found = judge(stored, now)
+        texts = {question.id: question.text for question in data.questions}
+        if as_json:
+            print_json(_gate_shape(found))
+        else:
+            from rich.console import Console
+
+            from llmapp.cli.evaluation_tables import print_gate
+
+            print_gate(Console(), found, stored.tolerance, texts)
+    if found.has_dropped:
+        raise typer.Exit(1)
+
+
+def _gated(
+    application: App,
+    data: Dataset,
+    changes: Sequence[str],
+    with_answers: bool,
+    tolerance: float,
+    depth: int,
+    *,
+    as_json: bool,
+) -> Baseline:
+    from llmapp.cli.progress import ProgressBar
+    from llmapp.evaluation.gating import measure
+    from llmapp.evaluation.variants import varied
+
+    with varied(application, changes) as variant, ProgressBar() as ingesting, ProgressBar() as asking:
+        if with_answers:
+            _say_cost(variant, data)
+        bars = (None, None) if as_json else (ingesting, asking)
+        return measure(
+            variant,
+            data,
+            with_answers=with_answers,
+            tolerance=tolerance,
+            depth=depth,
+            ingesting=bars[0],
+            asking=bars[1],
+        )
+
+
+def _gate_shape(found: Gate) -> Shape:
+    from dataclasses import asdict
+
+    measures: Shape = {
+        name: {**asdict(each.comparison), "difference": each.comparison.difference, "drop": each.drop}
+        for name, each in found.verdicts.items()
+    }
+    settings: Shape = {key: list(values) for key, values in found.changed_settings.items()}
+    shape: Shape = {"dropped": found.has_dropped, "measures": measures, "changed_settings": settings}
+    return shape | {"worse": [asdict(each) for each in found.worse]}
+
+
+def _say_cost(variant: App, data: Dataset) -> None:
+    from llmapp.evaluation.answers import worst_cost_usd
+
+    cost_usd = worst_cost_usd(variant, data)
+    most = f"costs at most ${cost_usd:.2f}" if cost_usd else "costs nothing"
+    typer.echo(f"asking {len(data.questions):,} questions of {variant.model_name} {most}", err=True)
+
+
+def _answered(variant: App, data: Dataset, at_once: int, *, as_json: bool) -> AnswerReport:
+    from llmapp.cli.progress import ProgressBar
+    from llmapp.evaluation.answers import evaluate_answers
+
+    with ProgressBar() as ingesting, ProgressBar() as asking:
+        bars = (None, None) if as_json else (ingesting, asking)
+        return evaluate_answers(variant, data, at_once=at_once, ingesting=bars[0], asking=bars[1])
+
+
+def _measured(application: App, data: Dataset, changes: Sequence[str], depth: int, *, as_json: bool) -> RetrievalReport:
     from llmapp.cli.progress import ProgressBar
     from llmapp.evaluation.retrieval import evaluate_retrieval
     from llmapp.evaluation.variants import varied
@@ -101,3 +245,19 @@ def _write_rankings(file: Path, report: RetrievalReport) -> None:
         "seconds": [f"{ranking.seconds:.4f}" for ranking in rankings],
     }
     write_csv(file, report.scores, [ranking.question for ranking in rankings], details)
+
+
+def _write_answers(file: Path, report: AnswerReport) -> None:
+    from llmapp.evaluation.tables import write_csv
+
+    details = {
+        "answer": [each.answer.text if each.answer else "" for each in report.asked],
+        "expected": [" | ".join(each.question.answers) for each in report.asked],
+        "cited": [
+            " ".join(citation.uri for citation in each.answer.citations) if each.answer else "" for each in report.asked
+        ],
+        "cost_usd": [f"{each.answer.cost_usd:.9f}" if each.answer else "" for each in report.asked],
+        "seconds": [f"{each.seconds:.4f}" for each in report.asked],
+        "error": [each.error for each in report.asked],
+    }
+    write_csv(file, report.scores, [each.question for each in report.asked], details)

@@ -13,6 +13,8 @@ from rich.text import Text
 from llmapp.evaluation.measures import HEADLINES
 
 if TYPE_CHECKING:
+    from llmapp.evaluation.answers import AnswerReport
+    from llmapp.evaluation.baselines import Gate
     from llmapp.evaluation.retrieval import RetrievalReport
     from llmapp.evaluation.statistics import Comparison, Interval
 
@@ -31,6 +33,36 @@ def print_retrieval(console: Console, report: RetrievalReport) -> None:
     console.print(Text(f"  a search took {1e3 * median_s:.1f} ms (p50), {1e3 * slow_s:.1f} ms (p95)", style="dim"))
     for warning in report.warnings:
         console.print(Text(f"  {warning}", style="yellow"))
+
+
+def print_answers(console: Console, report: AnswerReport) -> None:
+    """Print how questions were answered: measures, who was answered and refused, money, tokens and time."""
+    console.print(Text(f"\n  {report.dataset}", style="bold"), end="")
+    console.print(Text(f"  {len(report.asked):,} questions asked of {report.settings['model']}"))
+    _print_measures(console, report.scores.intervals())
+    refusing = report.abstention
+    table = _table("", "answered", "refused")
+    table.add_row("can be answered", f"{refusing.answered:,}", f"{refusing.wrongly_refused:,}")
+    table.add_row("cannot be answered", f"{refusing.wrongly_answered:,}", f"{refusing.refused:,}")
+    console.print(table)
+    figures = {"precision": refusing.precision, "recall": refusing.recall, "F1": refusing.f1}
+    said = ", ".join(f"{name} {'–' if value is None else f'{value:.3f}'}" for name, value in figures.items())
+    console.print(Text(f"  refusing: {said}"))
+    median_s, slow_s = report.seconds
+    usage = report.usage
+    console.print(
+        Text(
+            f"  ${report.cost_usd:.6f} · {usage.input_tokens:,} tokens read, {usage.output_tokens:,} written"
+            f" · {median_s:.2f} s (p50), {slow_s:.2f} s (p95)",
+            style="dim",
+        )
+    )
+    for warning in report.warnings:
+        console.print(Text(f"  {warning}", style="yellow"))
+    for failure in report.failures[:_WORST]:
+        console.print(Text(f"  failed: {failure.question.text}: {failure.error}", style="red"))
+    if len(report.failures) > _WORST:
+        console.print(Text(f"  … and {len(report.failures) - _WORST:,} more failed", style="red"))
 
 
 def print_comparison(console: Console, report: RetrievalReport, other: RetrievalReport) -> None:
@@ -62,6 +94,32 @@ def print_differences(console: Console, compared: Mapping[str, Comparison]) -> N
             f"{each.worse:,}",
         )
     console.print(table)
+
+
+def print_gate(console: Console, gate: Gate, tolerance: float, texts: Mapping[str, str]) -> None:
+    """Print what has dropped, which settings differ, and the questions that lost most.
+
+    Args:
+        console: Where to.
+        gate: The comparison.
+        tolerance: Of the baseline.
+        texts: Questions by id.
+    """
+    table = _table("measure", "baseline", "now", "change", "p", "")
+    for name, verdict in gate.verdicts.items():
+        each = verdict.comparison
+        state = Text(verdict.drop, style="red") if verdict.drop else Text("holds", style="green")
+        figures = (f"{each.before:.4f}", f"{each.after:.4f}", f"{each.difference:+.4f}", f"{each.p:.4f}")
+        table.add_row(name, *figures, state)
+    console.print(table)
+    for key, (before, after) in gate.changed_settings.items():
+        console.print(Text(f"  {key}: {before} → {after}", style="bold"))
+    for loss in gate.worse[:_WORST]:
+        console.print(
+            Text(f"  {loss.measure} {loss.before:.2f} → {loss.after:.2f}  {texts.get(loss.question, loss.question)}")
+        )
+    words = "dropped" if gate.has_dropped else "held"
+    console.print(Text(f"  {words} (tolerance {tolerance:g})", style="red" if gate.has_dropped else "green"))
 
 
 def print_worst(console: Console, report: RetrievalReport) -> None:

@@ -23,9 +23,31 @@ from llmapp.types import PUBLIC, Document
 
 SOURCE = "corpus"
 """The source that a corpus is taken in as."""
-_ALIKE = ("model", "api_key", "model_options", "ingestion", "retrieval", "prompt", "budgets", "prices")
+_ALIKE = (
+    "root",
+    "model",
+    "api_key",
+    "model_options",
+    "embedder",
+    "embedder_options",
+    "ingestion",
+    "retrieval",
+    "prompt",
+    "budgets",
+    "prices",
+)
 """Settings that hold for a corpus too. Where things are kept is not among them: that is the application's own."""
 _WAIT_S = 3600.0
+
+
+class _CorpusSettings(Settings):
+    """Settings whose state is elsewhere; the root stays, for paths are relative to it."""
+
+    folder: Path
+
+    @property
+    def state(self) -> Path:
+        return self.folder
 
 
 class BeirCorpus:
@@ -69,7 +91,9 @@ def asked(app: App, dataset: Dataset, progress: Progress | None = None) -> Itera
         return
     parts = [corpus_fingerprint(app, dataset), app.embedder.identity, app.ingestor.preparer.chunker_version]
     name = f"{dataset.name.replace('/', '-')}-{fingerprint_of(parts)}"
-    with app.beside(_settings_at(app.settings.state / "evaluation" / name, app.settings)) as corpus_app:
+    alike = {key: getattr(app.settings, key) for key in _ALIKE}
+    folder = app.settings.state / "evaluation" / name
+    with app.beside(_CorpusSettings.model_construct(folder=folder, **alike)) as corpus_app:
         _take_in(corpus_app, dataset, dataset.corpus, progress)
         yield corpus_app
 
@@ -80,10 +104,6 @@ def corpus_fingerprint(app: App, dataset: Dataset) -> str:
         return app.catalog.fingerprint()[:16]
     with dataset.corpus.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-
-
-def _settings_at(root: Path, settings: Settings) -> Settings:
-    return Settings.model_construct(root=root, **{name: getattr(settings, name) for name in _ALIKE})
 
 
 def _take_in(app: App, dataset: Dataset, corpus: Path, progress: Progress | None) -> None:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmapp.errors import DatasetError
-from llmapp.evaluation.corpora import SOURCE, asked, corpus_fingerprint
+from llmapp.evaluation.corpora import asked, corpus_fingerprint
+from llmapp.evaluation.documents import Names, plain
 from llmapp.evaluation.measures import MAIN, RECALL_AT, score_rankings
 from llmapp.evaluation.questions import Dataset, Question
 from llmapp.evaluation.scores import Scores
@@ -152,7 +153,7 @@ def rank_questions(
     judged = [question for question in dataset.questions if question.is_judged]
     if not judged:
         raise DatasetError(f"no question of {dataset.name} names a document or a quote", hint="there is nothing to measure")
-    names = _Names(app, dataset)
+    names = Names(app, dataset)
     documents = {question.id: names.documents(question) for question in judged}
     expected = {question.id: _expected(question, documents[question.id]) for question in judged}
     if progress:
@@ -166,7 +167,7 @@ def rank_questions(
     return RetrievalReport(
         dataset=dataset.name,
         fingerprints={"corpus": corpus, "questions": dataset.fingerprint},
-        settings=described(app, depth),
+        settings={**described(app), "depth": depth},
         documents=counts.documents,
         chunks=counts.chunks,
         scores=score_rankings(expected, {ranking.question.id: ranking.items for ranking in rankings}),
@@ -175,46 +176,13 @@ def rank_questions(
     )
 
 
-def described(app: App, depth: int) -> dict[str, JsonValue]:
+def described(app: App) -> dict[str, JsonValue]:
     """What decides a ranking besides documents and questions."""
     return {
         "embedder": app.embedder.identity,
         "chunker": app.ingestor.preparer.chunker_version,
-        "depth": depth,
         **{f"retrieval.{name}": value for name, value in app.settings.retrieval.model_dump(mode="json").items()},
     }
-
-
-class _Names:
-    """From the names of a data set to the documents of the catalog."""
-
-    def __init__(self, app: App, dataset: Dataset) -> None:
-        self._app = app
-        self._has_corpus = dataset.corpus is not None
-        self._unknown: list[str] = []
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        if not self._unknown:
-            return ()
-        listed = ", ".join(self._unknown[:3]) + (", …" if len(self._unknown) > 3 else "")  # noqa: PLR2004 - as many as fit
-        return (f"{len(self._unknown):,} expected documents are not in the catalog, and count as not found: {listed}",)
-
-    def documents(self, question: Question) -> dict[str, int]:
-        """Grades by ``source:id``."""
-        return {self._key(name, question): grade for name, grade in question.documents.items()}
-
-    def _key(self, name: str, question: Question) -> str:
-        if self._has_corpus:
-            return f"{SOURCE}:{name}"
-        found = self._app.catalog.named(name)
-        if len(found) > 1:
-            listed = ", ".join(f"{source}:{document_id}" for source, document_id in found[:3])
-            raise DatasetError(f"question {question.id}: several documents are named {name}", hint=f"name one of {listed}")
-        if not found:
-            self._unknown.append(name)
-            return name
-        return ":".join(found[0])
 
 
 def _expected(question: Question, documents: Mapping[str, int]) -> Mapping[str, int]:
@@ -255,11 +223,6 @@ def _shown(hits: Sequence[Hit], labels: Sequence[Sequence[str]], expected: Mappi
         text = re.sub(r"\s+", " ", hit.chunk.text)[:_SHOWN_CHARS]
         shown.setdefault(label[0], Found(hit.chunk.key, hit.chunk.title, text, any(item in expected for item in label)))
     return tuple(shown.values())
-
-
-def plain(text: str) -> str:
-    """A text as quotes are compared: white space as one blank, case folded."""
-    return re.sub(r"\s+", " ", text).strip().casefold()
 
 
 def _percentiles(seconds: Sequence[float]) -> tuple[float, float]:

@@ -56,7 +56,7 @@ def test_two_settings_are_compared(project):
     shape = json.loads(run(project, *arguments, "--json"))
     assert shape["comparison"]["nDCG@10"]["p"] == 1.0
     assert shape["against"]["settings"]["retrieval.candidates"] == 5
-    assert "retrieval.candidates: 30 → 5" in run(project, *arguments)
+    assert "→ 5" in run(project, *arguments)
 
 
 def test_every_question_is_written_to_a_table(project):
@@ -67,3 +67,53 @@ def test_every_question_is_written_to_a_table(project):
 def test_a_broken_data_set_has_an_exit_code_of_its_own(project):
     (project / "questions.jsonl").write_text("{", encoding="utf-8")
     assert "questions.jsonl, line 1" in run(project, "retrieval", str(project / "questions.jsonl"), code=15)
+
+
+def test_answers_are_measured_and_the_worst_cost_is_said_first(project):
+    printed = run(project, "answers", str(project / "questions.jsonl"))
+    assert "asking 3 questions of extractive costs nothing" in printed
+    assert "cannot be answered" in printed
+    assert "citation recall" in printed
+
+
+def test_answers_as_json_and_as_a_table(project):
+    done = runner.invoke(
+        app,
+        [
+            "eval",
+            "answers",
+            str(project / "questions.jsonl"),
+            "--json",
+            "--per-query",
+            str(project / "a.csv"),
+            "-c",
+            str(project),
+        ],
+    )
+    shape = json.loads(done.stdout)
+    assert shape["abstention"]["refused"] + shape["abstention"]["wrongly_answered"] == 1
+    assert shape["cost_usd"] == 0.0
+    assert "seven days" in (project / "a.csv").read_text(encoding="utf-8")
+
+
+def test_the_gate_writes_its_baseline_holds_and_stops_a_drop(project):
+    arguments = ("gate", str(project / "questions.jsonl"), "--baseline", str(project / "baseline.json"))
+    assert "there is no baseline" in run(project, *arguments, code=15)
+    assert "holds 8 measures of 3 questions" in run(project, *arguments, "--update", "--answers")
+    assert "held (tolerance 0.01)" in run(project, *arguments)
+    printed = run(project, *arguments, "--set", "prompt.budget_tokens=60", "--json", code=9)
+    assert "token_budget_exceeded" in printed
+    stored = json.loads((project / "baseline.json").read_text())
+    stored["values"]["contains"] = dict.fromkeys(stored["values"]["contains"], 2.0)
+    (project / "baseline.json").write_text(json.dumps(stored))
+    shape = json.loads(run(project, *arguments, "--json", code=1).splitlines()[-1])
+    assert shape["measures"]["contains"]["drop"] == "over tolerance"
+    assert "over tolerance" in run(project, *arguments, code=1)
+
+
+def test_the_gate_refuses_other_documents(project):
+    arguments = ("gate", str(project / "questions.jsonl"), "--baseline", str(project / "baseline.json"))
+    run(project, *arguments, "--update")
+    (project / "documents" / "new.md").write_text("# New\n\nSomething else.\n")
+    assert runner.invoke(app, ["ingest", "-c", str(project)]).exit_code == 0
+    assert "the documents are not those of the baseline" in run(project, *arguments, code=15)

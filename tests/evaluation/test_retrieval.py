@@ -48,15 +48,15 @@ def test_a_beir_corpus_is_taken_in_beside_the_application_and_used_again(app, be
 
 def test_another_corpus_or_another_embedder_gets_a_state_of_its_own(app, beir):
     with asked(app, load_dataset(beir)) as first:
-        root = first.settings.root
+        place = first.settings.state
     with app.beside(app.settings) as other:
         other._given_embedder = HashEmbedder(dim=32)
         with asked(other, load_dataset(beir)) as second:
-            assert second.settings.root != root
+            assert second.settings.state != place
     with (beir / "corpus.jsonl").open("a") as corpus:
         corpus.write(json.dumps({"_id": "new", "title": "New", "text": "A new document."}) + "\n")
     with asked(app, load_dataset(beir)) as third:
-        assert third.settings.root != root
+        assert third.settings.state != place
         assert third.catalog.counts().documents == 5
 
 
@@ -83,7 +83,7 @@ def test_a_corpus_is_paid_from_the_budget_of_the_application(app, beir):
 
 def test_every_setting_either_holds_for_a_corpus_or_says_where_things_are_kept():
     """Whoever adds a table of settings decides here: a corpus must never be written where the application keeps its own."""
-    kept_apart = {"root", "sources", "server", "index"}
+    kept_apart = {"sources", "server", "index"}
     assert set(Settings.model_fields) == set(corpora._ALIKE) | kept_apart
 
 

@@ -1,0 +1,304 @@
+"""How well an application answers: asks every question on the whole, guarded path, and scores what comes.
+
+Per question, where it applies: whether the answer holds an expected one (`contains`) and how near it comes (`F1`); of the
+citations, the share that is expected (`citation precision`) and the share of the expected that is cited (`citation recall`);
+whether what can be answered was (`answered`) and what cannot was refused (`refused`). A question whose call failed is none of
+these, and is counted.
+
+Citations are compared with the expected quotes where there are any, else with the expected documents. Gao et al., "Enabling
+large language models to generate text with citations" (EMNLP 2023) have a model judge whether a passage supports a sentence;
+here a person has said what is expected, and nothing is paid.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from llmapp.costs.records import NANO_PER_USD
+from llmapp.errors import ConfigError, CostError, DatasetError, LLMAppError
+from llmapp.evaluation.answer_text import contains, f1, refuses
+from llmapp.evaluation.corpora import asked, corpus_fingerprint
+from llmapp.evaluation.documents import Names, plain
+from llmapp.evaluation.questions import Dataset, Question
+from llmapp.evaluation.scores import Scores, gather
+from llmapp.types import Usage
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from llmapp.application import App
+    from llmapp.protocols import Progress
+    from llmapp.types import Answer, Citation
+
+_MOST_FAILURES = 5
+"""Failures one after the other after which the rest is not tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question, and what came of it."""
+
+    question: Question
+    answer: Answer | None
+    """None when the call failed."""
+    seconds: float
+    error: str = ""
+    """Why it failed, one line."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the answer was that the documents do not answer."""
+        return self.answer is not None and refuses(self.answer.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Abstention:
+    """How questions were answered and refused; counts of questions, without those that failed."""
+
+    answered: int
+    """Could be answered, and were."""
+    refused: int
+    """Could not be answered, and were refused."""
+    wrongly_refused: int
+    wrongly_answered: int
+
+    @property
+    def precision(self) -> float | None:
+        """Share of the refused that could not be answered; None when nothing was refused."""
+        return _share(self.refused, self.refused + self.wrongly_refused)
+
+    @property
+    def recall(self) -> float | None:
+        """Share of what could not be answered that was refused; None when all could be answered."""
+        return _share(self.refused, self.refused + self.wrongly_answered)
+
+    @property
+    def f1(self) -> float | None:
+        """Harmonic mean of both; None when nothing was refused and nothing should have been."""
+        return _share(2 * self.refused, 2 * self.refused + self.wrongly_refused + self.wrongly_answered)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerReport:
+    """How an application has answered a data set."""
+
+    dataset: str
+    fingerprints: Mapping[str, str]
+    settings: Mapping[str, JsonValue]
+    scores: Scores
+    asked: tuple[Asked, ...]
+    """Aligned with the questions of `scores`."""
+    abstention: Abstention
+    warnings: tuple[str, ...]
+
+    @property
+    def answers(self) -> list[Answer]:
+        """Those that there are."""
+        return [each.answer for each in self.asked if each.answer is not None]
+
+    @property
+    def failures(self) -> list[Asked]:
+        """The questions whose call failed."""
+        return [each for each in self.asked if each.answer is None]
+
+    @property
+    def cost_usd(self) -> float:
+        """What all answers have cost."""
+        return sum(answer.cost_usd for answer in self.answers)
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens of all answers."""
+        return sum((answer.usage for answer in self.answers), Usage())
+
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """Median and 95th percentile of the time of one answer."""
+        median, slow = np.percentile([each.seconds for each in self.asked if each.answer], [50, 95])
+        return float(median), float(slow)
+
+    def shape(self) -> dict[str, JsonValue]:
+        """As JSON."""
+        median_s, slow_s = self.seconds
+        refusing = self.abstention
+        figures = {"precision": refusing.precision, "recall": refusing.recall, "f1": refusing.f1}
+        return {
+            "dataset": self.dataset,
+            "fingerprints": dict(self.fingerprints),
+            "settings": dict(self.settings),
+            "questions": len(self.asked),
+            "failed": [{"question": each.question.id, "error": each.error} for each in self.failures],
+            "measures": {name: asdict(interval) for name, interval in self.scores.intervals().items()},
+            "abstention": {**asdict(refusing), **figures},
+            "cost_usd": self.cost_usd,
+            "usage": asdict(self.usage),
+            "seconds": {"p50": round(median_s, 6), "p95": round(slow_s, 6)},
+            "warnings": list(self.warnings),
+        }
+
+
+def worst_cost_usd(app: App, dataset: Dataset) -> float:
+    """What asking every question can cost at worst: the whole token budget read and the longest answer written, each time.
+
+    Embedding the questions and a corpus comes on top where the embedder is paid.
+
+    Raises:
+        UnknownPriceError: The model has no known price.
+    """
+    settings = app.settings
+    price = app.prices.price(app.model_name)
+    worst = price.bound_nano_usd(
+        input_tokens=settings.prompt.budget_tokens, output_tokens=settings.model_options.max_output_tokens
+    )
+    return len(dataset.questions) * worst / NANO_PER_USD
+
+
+def evaluate_answers(
+    app: App, dataset: Dataset, *, at_once: int = 1, ingesting: Progress | None = None, asking: Progress | None = None
+) -> AnswerReport:
+    """Ask every question and score the answers.
+
+    Args:
+        app: The application.
+        dataset: Questions, and perhaps a corpus, which is taken in first.
+        at_once: Questions asked at the same time; with more than one, latencies are those under that load.
+        ingesting: Told of every document of a corpus that is taken in.
+        asking: Told of every question.
+
+    Raises:
+        DatasetError: There is no question of which anything is expected.
+        LLMAppError: No call went well; the last of their errors. When money or `_MOST_FAILURES` calls in a row stand in the
+            way, the rest is not asked, and what was answered is reported.
+    """
+    questions = [each for each in dataset.questions if each.is_judged or each.answers or each.unanswerable]
+    if not questions:
+        raise DatasetError(f"nothing is expected of any question of {dataset.name}", hint="there is nothing to measure")
+    with asked(app, dataset, ingesting) as corpus_app:
+        names = Names(corpus_app, dataset)
+        documents = [names.documents(question) for question in questions]
+        outcomes = _ask_all(corpus_app, questions, at_once, asking)
+        keys = _cited_documents(corpus_app, outcomes)
+        rows = [_row(each, expected, keys) for each, expected in zip(outcomes, documents, strict=True)]
+        return AnswerReport(
+            dataset=dataset.name,
+            fingerprints={"corpus": corpus_fingerprint(app, dataset), "questions": dataset.fingerprint},
+            settings=_described(corpus_app),
+            scores=gather([question.id for question in questions], rows),
+            asked=outcomes,
+            abstention=_abstention(outcomes),
+            warnings=(*dataset.warnings, *names.warnings),
+        )
+
+
+class _Interview:
+    """Asks question after question, and stops when there is no sense in going on."""
+
+    def __init__(self, app: App) -> None:
+        self.error: LLMAppError | None = None
+        """Of the last call that failed."""
+        self._app = app
+        self._failed = 0
+        self._is_over = False
+
+    def ask(self, question: Question) -> Asked:
+        """Ask one question. Safe to use from several threads."""
+        if self._is_over and self.error:
+            return Asked(question, None, 0.0, f"not asked: {self.error.message}")
+        started = time.perf_counter()
+        try:
+            answer = self._app.ask(question.text, principal=question.principal)
+        except LLMAppError as error:
+            self._failed += 1
+            self.error = error
+            self._is_over = self._failed >= _MOST_FAILURES or isinstance(error, CostError | ConfigError)
+            return Asked(question, None, time.perf_counter() - started, f"{error.message} ({error.code})")
+        self._failed = 0
+        return Asked(question, answer, time.perf_counter() - started)
+
+
+def _ask_all(app: App, questions: Sequence[Question], at_once: int, progress: Progress | None) -> tuple[Asked, ...]:
+    interview, outcomes = _Interview(app), []
+    if progress:
+        progress.start(len(questions))
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="asking")
+    try:
+        for outcome in pool.map(interview.ask, questions):
+            outcomes.append(outcome)
+            if progress:
+                progress.advance(outcome.question.text)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if interview.error and not any(outcome.answer for outcome in outcomes):
+        raise interview.error
+    return tuple(outcomes)
+
+
+def _cited_documents(app: App, outcomes: Sequence[Asked]) -> dict[str, str]:
+    """``source:id`` of the document by chunk id, of everything cited."""
+    keys: dict[str, str] = {}
+    for each in outcomes:
+        cited = [citation.chunk_id for citation in each.answer.citations] if each.answer else []
+        keys |= {name: chunk.key for name, chunk in app.catalog.chunks(cited, principal=each.question.principal).items()}
+    return keys
+
+
+def _row(each: Asked, documents: Mapping[str, int], keys: Mapping[str, str]) -> dict[str, float | None]:
+    row: dict[str, float | None] = dict.fromkeys(
+        ("contains", "F1", "citation precision", "citation recall", "answered", "refused")
+    )
+    question, answer = each.question, each.answer
+    if answer is None:
+        return row
+    if question.unanswerable:
+        return row | {"refused": float(each.is_refused)}
+    row["answered"] = float(not each.is_refused)
+    if question.answers:
+        row |= {"contains": float(contains(answer.text, question.answers)), "F1": f1(answer.text, question.answers)}
+    if question.is_judged:
+        precision, recall = _citations(question, answer.citations, documents, keys)
+        row |= {"citation precision": precision, "citation recall": recall}
+    return row
+
+
+def _citations(
+    question: Question, citations: Sequence[Citation], documents: Mapping[str, int], keys: Mapping[str, str]
+) -> tuple[float | None, float]:
+    """Precision, None where nothing is cited, and recall."""
+    if question.quotes:
+        wanted = [plain(quote) for quote in question.quotes]
+        cited = [plain(citation.quote) for citation in citations]
+        supports = [any(quote in text or text in quote for quote in wanted) for text in cited]
+        recall = sum(any(quote in text or text in quote for text in cited) for quote in wanted) / len(wanted)
+    else:
+        names = [keys.get(citation.chunk_id, "") for citation in citations]
+        supports = [name in documents for name in names]
+        recall = len(documents.keys() & set(names)) / len(documents)
+    return (sum(supports) / len(supports) if supports else None), recall
+
+
+def _abstention(outcomes: Sequence[Asked]) -> Abstention:
+    ended = [(each.question.unanswerable, each.is_refused) for each in outcomes if each.answer is not None]
+    return Abstention(
+        answered=ended.count((False, False)),
+        refused=ended.count((True, True)),
+        wrongly_refused=ended.count((False, True)),
+        wrongly_answered=ended.count((True, False)),
+    )
+
+
+def _described(app: App) -> dict[str, JsonValue]:
+    """What decides an answer besides documents and questions."""
+    from llmapp.evaluation.retrieval import described
+
+    prompt = {f"prompt.{name}": value for name, value in app.settings.prompt.model_dump(mode="json").items()}
+    return {"model": app.model_name, **described(app), **prompt}
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

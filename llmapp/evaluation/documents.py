@@ -1,0 +1,56 @@
+"""From the names that a data set uses to the documents of the catalog."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from llmapp.errors import DatasetError
+from llmapp.evaluation.corpora import SOURCE
+from llmapp.evaluation.questions import Dataset, Question
+
+if TYPE_CHECKING:
+    from llmapp.application import App
+
+
+class Names:
+    """Finds the documents that questions expect."""
+
+    def __init__(self, app: App, dataset: Dataset) -> None:
+        """Look into the catalog of `app`, which holds the corpus of `dataset` where that has one."""
+        self._app = app
+        self._has_corpus = dataset.corpus is not None
+        self._unknown: list[str] = []
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was looked for and is not there."""
+        if not self._unknown:
+            return ()
+        listed = ", ".join(self._unknown[:3]) + (", …" if len(self._unknown) > 3 else "")  # noqa: PLR2004 - as many as fit
+        return (f"{len(self._unknown):,} expected documents are not in the catalog, and count as not found: {listed}",)
+
+    def documents(self, question: Question) -> dict[str, int]:
+        """Grades by ``source:id`` of what a question expects; a document that is not there keeps its name.
+
+        Raises:
+            DatasetError: Several documents have the name.
+        """
+        return {self._key(name, question): grade for name, grade in question.documents.items()}
+
+    def _key(self, name: str, question: Question) -> str:
+        if self._has_corpus:
+            return f"{SOURCE}:{name}"
+        found = self._app.catalog.named(name)
+        if len(found) > 1:
+            listed = ", ".join(f"{source}:{document_id}" for source, document_id in found[:3])
+            raise DatasetError(f"question {question.id}: several documents are named {name}", hint=f"name one of {listed}")
+        if not found:
+            self._unknown.append(name)
+            return name
+        return ":".join(found[0])
+
+
+def plain(text: str) -> str:
+    """A text as quotes are compared: white space as one blank, case folded."""
+    return re.sub(r"\s+", " ", text).strip().casefold()

@@ -1,0 +1,148 @@
+"""Answers are scored on the whole path: with its guard, its citations and its refusals."""
+
+import pytest
+
+from llmapp.application import App
+from llmapp.config import PriceSettings
+from llmapp.errors import DatasetError, ModelTimeoutError, UnknownPriceError
+from llmapp.evaluation.answers import evaluate_answers, worst_cost_usd
+from llmapp.evaluation.datasets import load_dataset
+from llmapp.evaluation.questions import Dataset, Question
+from llmapp.frames import REFUSAL
+from llmapp.testing.fakes import HashEmbedder, ScriptedChatModel
+
+WATER = Question("water", "When is water damage reported?", documents={"water.md": 1}, answers=("seven days",))
+VET = Question("vet", "Who pays the vet?", unanswerable=True)
+
+
+@pytest.fixture
+def scripted(app):
+    """An application over the same documents whose model says what a test wants; its price is known."""
+    opened = []
+
+    def with_answers(*answers, **changes):
+        model = ScriptedChatModel(answers=list(answers))
+        name = App(app.settings, model=model).model_name
+        prices = {**app.settings.prices, name: PriceSettings(input_usd_per_million=1, output_usd_per_million=10)}
+        settings = app.settings.model_copy(update={"prices": prices, **changes})
+        opened.append(App(settings, model=model, embedder=HashEmbedder(dim=256)))
+        return opened[-1]
+
+    yield with_answers
+    for each in opened:
+        each.close()
+
+
+def report_on(app, *questions, **options):
+    return evaluate_answers(app, Dataset("own", questions), **options)
+
+
+def first(report, measure):
+    return float(report.scores.values[measure][0])
+
+
+def test_an_answer_that_cites_the_right_document_scores_on_every_measure(scripted):
+    report = report_on(scripted("It is seven days [1]."), WATER)
+    assert {name: first(report, name) for name in ("contains", "citation precision", "citation recall", "answered")} == {
+        "contains": 1.0,
+        "citation precision": 1.0,
+        "citation recall": 1.0,
+        "answered": 1.0,
+    }
+    assert first(report, "F1") == pytest.approx(2 * 2 / (4 + 2))
+    assert report.cost_usd == pytest.approx((100 * 1 + 20 * 10) / 1e6)
+    assert (report.usage.input_tokens, report.usage.output_tokens) == (100, 20)
+
+
+def test_a_citation_of_another_document_costs_precision_and_one_that_lacks_costs_recall(scripted):
+    both = Question("both", WATER.text, documents={"water.md": 1, "gone.md": 1}, answers=("seven days",))
+    report = report_on(scripted("Seven days [1] and a bicycle [2]."), both)
+    assert first(report, "citation precision") == 0.5
+    assert first(report, "citation recall") == 0.5
+    assert "gone.md" in report.warnings[0]
+
+
+def test_an_answer_without_citations_has_no_precision_and_no_recall(scripted):
+    report = report_on(scripted("Seven days."), WATER)
+    assert "citation precision" not in report.scores.intervals()
+    assert first(report, "citation recall") == 0.0
+
+
+def test_expected_quotes_are_looked_for_in_the_cited_words(scripted):
+    quote = Question("q", WATER.text, quotes=("within seven days",))
+    assert first(report_on(scripted("Water damage is reported within seven days [1]."), quote), "citation recall") == 1.0
+    other = Question("q", WATER.text, quotes=("within nine days",))
+    assert first(report_on(scripted("Water damage is reported within seven days [1]."), other), "citation precision") == 0.0
+
+
+def test_refusals_are_right_where_nothing_answers_and_wrong_elsewhere(scripted):
+    report = report_on(scripted("Seven days [1].", REFUSAL, REFUSAL, "The vet [1]."), WATER, VET, *again(WATER, VET))
+    found = report.abstention
+    assert (found.answered, found.refused, found.wrongly_refused, found.wrongly_answered) == (1, 1, 1, 1)
+    assert (found.precision, found.recall, found.f1) == (0.5, 0.5, 0.5)
+    assert report.scores.of("refused").tolist() == [1.0, 0.0]
+    assert report.scores.of("answered").tolist() == [1.0, 0.0]
+
+
+def again(*questions):
+    return [Question(each.id + "2", each.text, each.documents, (), each.answers, each.unanswerable) for each in questions]
+
+
+def test_where_nothing_was_refused_and_nothing_should_be_there_is_no_figure(scripted):
+    found = report_on(scripted("Seven days [1]."), WATER).abstention
+    assert (found.precision, found.recall, found.f1) == (None, None, None)
+
+
+def test_the_extractive_model_answers_and_refuses_a_beir_folder(app, beir):
+    report = evaluate_answers(app, load_dataset(beir), at_once=2)
+    assert report.abstention.answered == 2
+    assert report.scores.of("contains").tolist() == [1.0, 1.0]
+    assert report.cost_usd == 0.0
+    assert report.shape()["fingerprints"].keys() == {"corpus", "questions"}
+
+
+def test_a_call_that_fails_is_counted_and_the_others_are_scored(scripted, monkeypatch):
+    app = scripted("Seven days [1].")
+    answer = type(app).answer
+
+    async def failing(self, question, **options):
+        if "vet" in question:
+            raise ModelTimeoutError("no answer in 60 s")
+        return await answer(self, question, **options)
+
+    monkeypatch.setattr(type(app), "answer", failing)
+    report = report_on(app, WATER, VET)
+    (failure,) = report.failures
+    assert (failure.question, failure.error) == (VET, "no answer in 60 s (model_timeout)")
+    assert report.abstention.wrongly_answered == 0
+    with pytest.raises(ModelTimeoutError):
+        report_on(app, VET)
+
+
+def test_when_the_budget_is_used_up_the_rest_is_not_asked_and_nothing_is_lost(scripted, app):
+    worst = worst_cost_usd(scripted("x"), Dataset("own", (WATER,)))
+    tight = scripted("Seven days [1].", budgets=app.settings.budgets.model_copy(update={"day_usd": 1.02 * worst}))
+    report = report_on(tight, *(Question(f"w{number}", WATER.text, answers=("seven days",)) for number in range(90)))
+    assert 0 < len(report.answers) < 90
+    assert "not asked" in report.failures[-1].error
+    assert report.cost_usd <= 1.02 * worst
+
+
+def test_the_worst_cost_is_said_beforehand_and_never_passed(scripted):
+    app = scripted("Seven days [1].")
+    data = Dataset("own", (WATER, VET))
+    most = worst_cost_usd(app, data)
+    assert most == pytest.approx(2 * (3000 * 1 + 800 * 10) / 1e6)
+    assert evaluate_answers(app, data).cost_usd <= most
+
+
+def test_an_unknown_price_is_said_before_anything_is_asked(app):
+    model = ScriptedChatModel()
+    with App(app.settings, model=model, embedder=HashEmbedder(dim=256)) as unpriced, pytest.raises(UnknownPriceError):
+        worst_cost_usd(unpriced, Dataset("own", (WATER,)))
+    assert not model.requests
+
+
+def test_questions_of_which_nothing_is_expected_cannot_be_scored(app):
+    with pytest.raises(DatasetError, match="nothing is expected"):
+        report_on(app, Question("q", "What?"))
