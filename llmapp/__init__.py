@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmapp.connector import Change, Checkpoint, Connector, Cursor, Delete, Failure, Upsert
 from llmapp.errors import LLMAppError
+from llmapp.filters import Filter, parse_filter
 from llmapp.types import (
     LOCAL_USER,
     Answer,
@@ -42,6 +43,7 @@ __all__ = [
     "Delete",
     "Document",
     "Failure",
+    "Filter",
     "Hit",
     "LLMAppError",
     "Message",
@@ -53,6 +55,7 @@ __all__ = [
     "Usage",
     "load_settings",
     "open_app",
+    "parse_filter",
 ]
 
 _LAZY = {"App": "application", "open_app": "application", "Settings": "config", "load_settings": "config"}

@@ -14,6 +14,7 @@ from llmapp.bootstrap import part
 from llmapp.config import load_settings
 from llmapp.documents import Documents
 from llmapp.errors import NothingIngestedError
+from llmapp.filters import Filter, Where, parse_filter
 from llmapp.types import LOCAL_USER, Answer, Hit, Message, Principal
 
 if TYPE_CHECKING:
@@ -69,9 +70,16 @@ class Status:
 class App(Documents):
     """An application. Use it as a context manager; see `Parts` for what it is made of and `Documents` for what keeps them."""
 
-    def ask(self, question: str, *, principal: Principal = LOCAL_USER, history: Sequence[Message] = ()) -> Answer:
-        """Answer a question; see `RagPipeline.answer` for the errors. For scripts: it blocks."""
-        return self._loop.run(self.answer(question, principal=principal, history=history))
+    def ask(
+        self,
+        question: str,
+        *,
+        principal: Principal = LOCAL_USER,
+        history: Sequence[Message] = (),
+        where: Where | None = None,
+    ) -> Answer:
+        """Answer a question; see `answer`. For scripts: it blocks."""
+        return self._loop.run(self.answer(question, principal=principal, history=history, where=where))
 
     @part
     def _loop(self) -> _Loop:
@@ -83,31 +91,50 @@ class App(Documents):
             self._loop.close()
         super().close()
 
-    async def answer(self, question: str, *, principal: Principal, history: Sequence[Message] = ()) -> Answer:
-        """Answer a question from what `principal` may read; see `RagPipeline.answer` for the errors."""
+    async def answer(
+        self, question: str, *, principal: Principal, history: Sequence[Message] = (), where: Where | None = None
+    ) -> Answer:
+        """Answer a question from what `principal` may read; see `RagPipeline.answer` for the errors.
+
+        Args:
+            question: The question.
+            principal: Who asks.
+            history: Earlier turns, oldest first.
+            where: What the documents must satisfy that are answered from: a filter, its text or its JSON. None is nothing.
+        """
         pipeline = self.pipeline
         self._check(question)
-        return await pipeline.answer(question, principal=principal, history=history)
+        return await pipeline.answer(question, principal=principal, history=history, where=_filter(where))
 
     async def stream(
-        self, question: str, *, principal: Principal, history: Sequence[Message] = ()
+        self, question: str, *, principal: Principal, history: Sequence[Message] = (), where: Where | None = None
     ) -> AsyncGenerator[str | Answer]:
-        """Yield the answer in pieces, and the whole `Answer` last."""
+        """Yield the answer in pieces, and the whole `Answer` last; see `answer`."""
         pipeline = self.pipeline
         self._check(question)
-        async with aclosing(pipeline.stream(question, principal=principal, history=history)) as parts:
+        async with aclosing(pipeline.stream(question, principal=principal, history=history, where=_filter(where))) as parts:
             async for one in parts:
                 yield one
 
-    def search(self, query: str, *, top_k: int | None = None, principal: Principal = LOCAL_USER) -> list[Hit]:
+    def search(
+        self, query: str, *, top_k: int | None = None, principal: Principal = LOCAL_USER, where: Where | None = None
+    ) -> list[Hit]:
         """Find chunks that `principal` may read, best first.
 
+        Args:
+            query: What to look for.
+            top_k: Most hits to return; None takes the setting.
+            principal: Who asks.
+            where: What the documents of the hits must satisfy: a filter, its text or its JSON. None is nothing.
+
         Raises:
+            FilterError: `where` is no filter.
             PromptError: The query is blank or too long.
             RetrievalError: The search cannot be made, or nothing was ever ingested.
         """
         self._check(query)
-        return self.retriever.retrieve(query, principal=principal, top_k=top_k or self.settings.retrieval.top_k)
+        wanted = top_k or self.settings.retrieval.top_k
+        return self.retriever.retrieve(query, principal=principal, top_k=wanted, where=_filter(where))
 
     def _check(self, question: str) -> None:
         self.assembler.check_question(question)
@@ -164,6 +191,10 @@ def open_app(path: Path | str | None = None, *, model: BaseChatModel | None = No
         CatalogError: The catalog cannot be opened.
     """
     return App(load_settings(path), model=model)
+
+
+def _filter(where: Where | None) -> Filter | None:
+    return None if where is None else parse_filter(where)
 
 
 class _Loop:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from llmapp.filters.tree import Filter
     from llmapp.types import ChunkSpan, Hit, Message, ParsedDocument, Principal
 
     FloatArray: TypeAlias = NDArray[np.float32]
@@ -189,8 +190,14 @@ class VectorIndex(Protocol):
 class Retriever(Protocol):
     """Finds chunks for a question."""
 
-    def retrieve(self, query: str, *, principal: Principal, top_k: int) -> list[Hit]:
+    def retrieve(self, query: str, *, principal: Principal, top_k: int, where: Filter | None = None) -> list[Hit]:
         """At most `top_k` hits that `principal` may read, best first, ranks from 1.
+
+        Args:
+            query: A question, or some words.
+            principal: Who asks.
+            top_k: Most hits to return.
+            where: What the documents of the hits must satisfy; None is nothing.
 
         Raises:
             RetrievalError: The search cannot be made.

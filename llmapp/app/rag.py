@@ -21,6 +21,7 @@ from llmapp.costs.spending import counted
 from llmapp.types import Answer, FinishReason, Message, Usage
 
 if TYPE_CHECKING:
+    from llmapp.filters.tree import Filter
     from llmapp.protocols import Retriever
     from llmapp.types import Citation, Hit, Principal, Prompt
 
@@ -76,8 +77,16 @@ class RagPipeline:
         self._model_name = model_name
         self._top_k = top_k
 
-    async def answer(self, question: str, *, principal: Principal, history: Sequence[Message] = ()) -> Answer:
+    async def answer(
+        self, question: str, *, principal: Principal, history: Sequence[Message] = (), where: Filter | None = None
+    ) -> Answer:
         """Answer a question from what `principal` may read.
+
+        Args:
+            question: The question.
+            principal: Who asks.
+            history: Earlier turns, oldest first.
+            where: What the documents must satisfy that are answered from; None is nothing.
 
         Raises:
             PromptError: The question is blank or too long, or does not fit the token budget.
@@ -85,14 +94,14 @@ class RagPipeline:
             ModelError: The model cannot be called.
             RetrievalError: The search cannot be made.
         """
-        async with aclosing(self.stream(question, principal=principal, history=history)) as parts:
+        async with aclosing(self.stream(question, principal=principal, history=history, where=where)) as parts:
             async for part in parts:
                 if isinstance(part, Answer):
                     return part
         raise RuntimeError("the stream ended without an answer")
 
     async def stream(
-        self, question: str, *, principal: Principal, history: Sequence[Message] = ()
+        self, question: str, *, principal: Principal, history: Sequence[Message] = (), where: Filter | None = None
     ) -> AsyncGenerator[str | Answer]:
         """Yield the answer's text in pieces as the model writes it, and the whole `Answer` last.
 
@@ -103,7 +112,7 @@ class RagPipeline:
         """
         clock = _Clock()
         self._assembler.check_question(question)
-        hits, search_nano_usd = await asyncio.to_thread(self._retrieve, question, principal)
+        hits, search_nano_usd = await asyncio.to_thread(self._retrieve, question, principal, where)
         clock.lap("retrieve")
         prompt = await asyncio.to_thread(self._assembler.assemble, question, hits, history=history)
         clock.lap("assemble")
@@ -120,9 +129,9 @@ class RagPipeline:
         clock.lap("complete")
         yield self._finish(reply, search_nano_usd, clock)
 
-    def _retrieve(self, question: str, principal: Principal) -> tuple[list[Hit], int]:
+    def _retrieve(self, question: str, principal: Principal, where: Filter | None) -> tuple[list[Hit], int]:
         with counted() as spending:
-            hits = self._retriever.retrieve(question, principal=principal, top_k=self._top_k)
+            hits = self._retriever.retrieve(question, principal=principal, top_k=self._top_k, where=where)
         return hits, spending.nano_usd
 
     def _finish(self, reply: _Reply, search_nano_usd: int, clock: _Clock) -> Answer:

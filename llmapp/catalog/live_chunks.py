@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from llmapp.catalog.database import Database
+from llmapp.catalog.filtering import FACTS, Filtering, facts_of
 from llmapp.catalog.records import VectorTable
+from llmapp.filters.keys import satisfies
+from llmapp.filters.tree import Filter
 from llmapp.types import Chunk, Principal
 
 if TYPE_CHECKING:
@@ -29,15 +32,17 @@ _READABLE_ROWS = """
     WHERE c.document IN (SELECT g.document FROM grants g WHERE g.name IN (SELECT value FROM json_each(:grants)))
     ORDER BY c.id
 """
+_OF_CHUNK = 10
+"""Columns of a chunk; behind them stand the facts of its document."""
 _MOST_CACHED_PRINCIPALS = 256
 
 
-class LiveChunks:
+class LiveChunks(Filtering):
     """The part of the catalog that retrieval reads."""
 
     def __init__(self, database: Database) -> None:
         """Use the catalog's database."""
-        self._db = database
+        super().__init__(database)
         self._cache_lock = threading.Lock()
         self._table: tuple[int, VectorTable] | None = None
         self._rows: dict[frozenset[str], tuple[int, NDArray[np.int64]]] = {}
@@ -62,8 +67,32 @@ class LiveChunks:
                 self._table = (generation, self._load_vectors())
             return self._table[1]
 
-    def readable_rows(self, principal: Principal) -> NDArray[np.int64]:
-        """Row numbers of the live chunks that `principal` may read, ascending. Shape (n,)."""
+    def readable_rows(self, principal: Principal, where: Filter | None = None) -> NDArray[np.int64]:
+        """Row numbers of the live chunks that `principal` may read, ascending. Shape (n,).
+
+        Args:
+            principal: Who asks.
+            where: What their documents must satisfy; None is nothing.
+        """
+        import numpy as np
+
+        rows = self._readable_rows(principal)
+        return (
+            rows
+            if where is None
+            else np.intersect1d(rows, self._rows_of(self.matching_documents(where)), assume_unique=True)
+        )
+
+    def _rows_of(self, documents: NDArray[np.int64]) -> NDArray[np.int64]:
+        import numpy as np
+
+        found = self._db.read(
+            "SELECT id FROM chunks WHERE document IN (SELECT value FROM json_each(:documents))",
+            {"documents": json.dumps(documents.tolist())},
+        )
+        return np.fromiter((row[0] for row in found), dtype=np.int64, count=len(found))
+
+    def _readable_rows(self, principal: Principal) -> NDArray[np.int64]:
         import numpy as np
 
         generation = self.generation()
@@ -79,17 +108,19 @@ class LiveChunks:
             self._rows[principal.grants] = (generation, rows)
         return rows
 
-    def chunks(self, ids: Sequence[str], *, principal: Principal) -> dict[str, Chunk]:
-        """Those of `ids` that are live and that `principal` may read."""
+    def chunks(self, ids: Sequence[str], *, principal: Principal, where: Filter | None = None) -> dict[str, Chunk]:
+        """Those of `ids` that are live, that `principal` may read, and whose documents satisfy `where`; None is nothing."""
         rows = self._db.read(
             f"""
-            SELECT c.chunk_id, d.source, d.document_id, d.uri, c.title, c.text, c.start_char, c.end_char, c.page, c.heading
+            SELECT c.chunk_id, d.source, d.document_id, d.uri, c.title, c.text, c.start_char, c.end_char, c.page, c.heading, {FACTS}
             FROM chunks c JOIN documents d ON d.id = c.document
             WHERE c.chunk_id IN (SELECT value FROM json_each(:ids)) AND {_READABLE}
             """,  # noqa: S608 - constants of this module
             {"ids": json.dumps(list(ids)), **_grants(principal)},
         )
-        return {row[0]: Chunk(*row) for row in rows}
+        return {
+            row[0]: Chunk(*row[:_OF_CHUNK]) for row in rows if where is None or satisfies(where, facts_of(row[_OF_CHUNK:]))
+        }
 
     def text(self, source: str, document_id: str, *, principal: Principal) -> str | None:
         """The whole text of a document; None when there is none that `principal` may read."""

@@ -25,6 +25,7 @@ from llmapp.errors import (
     ConnectorError,
     CostError,
     EvaluationError,
+    FilterError,
     IngestionError,
     LLMAppError,
     LockedError,
@@ -118,9 +119,18 @@ def print_error(error: LLMAppError, *, as_json: bool, where: str = "") -> None:
 
         sys.stdout.write(json.dumps(error_shape(error), ensure_ascii=False) + "\n")
     else:
-        hint = f"\n  {error.hint}" if error.hint else ""
+        hint = f"{_pointed(error)}\n  {error.hint}" if error.hint else ""
         place = f"{where}: " if where and not error.message.startswith(where) else ""
         sys.stderr.write(f"error: {place}{error.message}{hint}\n")
+
+
+def _pointed(error: LLMAppError) -> str:
+    """The line of a filter with a mark below the place at which it goes wrong."""
+    if not isinstance(error, FilterError) or error.position is None:
+        return ""
+    start = error.text.rfind("\n", 0, error.position) + 1
+    line = error.text[start:].partition("\n")[0]
+    return f"\n  {line}\n  {' ' * (error.position - start)}^"
 
 
 def _unforeseen(error: Exception) -> LLMAppError:

@@ -10,13 +10,16 @@ import typer
 from llmapp.cli.options import AsJson, Config, opened, print_json
 
 _TopK = Annotated[int | None, typer.Option("--top-k", "-k", min=1, max=1000, help="Hits to return.")]
+_Where = Annotated[
+    str | None, typer.Option("--where", "-w", help="Only in documents that satisfy this filter, e.g. 'year >= 2023'.")
+]
 _Question = Annotated[str, typer.Argument(help="The question; - reads it from standard input.")]
 
 
-def ask(question: _Question, config: Config = None, as_json: AsJson = False) -> None:
+def ask(question: _Question, config: Config = None, where: _Where = None, as_json: AsJson = False) -> None:
     """Answer a question from the documents, with citations."""
     with opened(config, as_json=as_json) as app:
-        answer = app.ask(_read(question))
+        answer = app.ask(_read(question), where=where)
         if as_json:
             from llmapp.app.shapes import answer_shape
 
@@ -33,11 +36,12 @@ def search(
     query: Annotated[str, typer.Argument(help="What to look for; - reads it from standard input.")],
     config: Config = None,
     top_k: _TopK = None,
+    where: _Where = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the chunks nearest to a query, without asking a model."""
     with opened(config, as_json=as_json) as app:
-        hits = app.search(_read(query), top_k=top_k)
+        hits = app.search(_read(query), top_k=top_k, where=where)
         if as_json:
             from llmapp.app.shapes import hits_shape
 

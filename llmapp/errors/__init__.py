@@ -29,8 +29,10 @@
     │   ├── NothingIngestedError        the catalog has never held a document
     │   ├── EmbedderError               the model file is missing, altered, or failed
     │   ├── EmbedderMismatchError       the catalog was embedded by another embedder
-    │   └── IndexUnavailableError       the vector index cannot be read; exact search still serves
-    │       └── DimensionMismatchError  it holds vectors of another length
+    │   ├── IndexUnavailableError       the vector index cannot be read; exact search still serves
+    │   │   └── DimensionMismatchError  it holds vectors of another length
+    │   └── FilterError                 a metadata filter is none
+    │       └── UnknownFieldError       it names a field that no document has; names the nearest one
     ├── PromptError                     a prompt cannot be made
     │   ├── TokenBudgetExceededError    not even the smallest prompt fits
     │   └── QuestionTooLongError        the question alone is over its limit
@@ -188,6 +190,39 @@ class DimensionMismatchError(IndexUnavailableError, code="dimension_mismatch"):
         )
         self.stored = stored
         self.given = given
+
+
+class FilterError(RetrievalError, code="filter_invalid"):
+    """A metadata filter cannot be read, or is too large."""
+
+    def __init__(self, message: str, *, hint: str = "", text: str = "", position: int | None = None) -> None:
+        """Say what is wrong with it, and where.
+
+        Args:
+            message: What is wrong; nothing of the filter is in it but names of fields, for a client may have sent it.
+            hint: What to do next, one sentence.
+            text: The filter as it was written; empty where it was not written as text.
+            position: Index of the character of `text` at which it goes wrong; None where there is no such place.
+        """
+        super().__init__(message, hint=hint)
+        self.text = text
+        self.position = position
+
+
+class UnknownFieldError(FilterError, code="unknown_field"):
+    """A filter names a field that no document has: an empty result would be taken for a fact about documents."""
+
+    def __init__(self, field: str, *, nearest: str | None) -> None:
+        """Name the field, and the one that may be meant.
+
+        Args:
+            field: The field of the filter.
+            nearest: The known field whose name is most like it; None when none is like it.
+        """
+        meant = f"did you mean {nearest}? " if nearest else ""
+        super().__init__(f"no document has a field {field}", hint=f"{meant}llmapp fields lists those that there are")
+        self.field = field
+        self.nearest = nearest
 
 
 class PromptError(LLMAppError, code="prompt_failed"):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
+from llmapp.filters.tree import Filter
 from llmapp.protocols import Retriever
 from llmapp.retrieval.fusion import Fusion, drop_repeats
 from llmapp.types import Chunk, Hit, Principal
@@ -14,8 +15,8 @@ from llmapp.types import Chunk, Hit, Principal
 class ReadLive(Protocol):
     """Reads chunks at one moment, as `llmapp.catalog.live_chunks.LiveChunks.chunks` does."""
 
-    def __call__(self, ids: Sequence[str], *, principal: Principal) -> Mapping[str, Chunk]:
-        """Those of `ids` that are live and that `principal` may read."""
+    def __call__(self, ids: Sequence[str], *, principal: Principal, where: Filter | None = None) -> Mapping[str, Chunk]:
+        """Those of `ids` that are live, that `principal` may read, and whose documents satisfy `where`."""
 
 
 class HybridRetriever:
@@ -41,17 +42,20 @@ class HybridRetriever:
         self._live = live
         self._aside = ThreadPoolExecutor(thread_name_prefix="lexical")
 
-    def retrieve(self, query: str, *, principal: Principal, top_k: int) -> list[Hit]:
-        """At most `top_k` hits of different texts that `principal` may read, best first, ranks from 1; none when blank."""
+    def retrieve(self, query: str, *, principal: Principal, top_k: int, where: Filter | None = None) -> list[Hit]:
+        """At most `top_k` hits of different texts that `principal` may read and whose documents satisfy `where`, best first.
+
+        Ranks are from 1; there are none when the query is blank.
+        """
         if not query.strip() or top_k < 1:
             return []
         wanted = max(self._candidates, top_k)
         # SQLite matches words on one core while the other embeds the question; each takes about as long.
-        by_words = self._aside.submit(self._lexical.retrieve, query, principal=principal, top_k=wanted)
-        by_meaning = self._dense.retrieve(query, principal=principal, top_k=wanted)
+        by_words = self._aside.submit(self._lexical.retrieve, query, principal=principal, top_k=wanted, where=where)
+        by_meaning = self._dense.retrieve(query, principal=principal, top_k=wanted, where=where)
         fused = self._fuse([by_meaning, by_words.result()], top_k=2 * wanted)
         if self._live is not None:
-            live = self._live([hit.chunk.id for hit in fused], principal=principal)
+            live = self._live([hit.chunk.id for hit in fused], principal=principal, where=where)
             fused = [hit for hit in fused if hit.chunk.id in live]
         return drop_repeats(fused, top_k=top_k)
 

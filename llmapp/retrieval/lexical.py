@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llmapp.filters.tree import Filter
 from llmapp.types import Hit, Principal
 
 if TYPE_CHECKING:
@@ -19,9 +20,13 @@ class LexicalRetriever:
         self._catalog = catalog
         self._parameters = parameters
 
-    def retrieve(self, query: str, *, principal: Principal, top_k: int) -> list[Hit]:
-        """At most `top_k` hits that `principal` may read, best first, ranks from 1; none for a question without words."""
-        scores = self._catalog.match(query, principal=principal, top_k=top_k, parameters=self._parameters)
-        chunks = self._catalog.chunks([chunk_id for chunk_id, _ in scores], principal=principal)
+    def retrieve(self, query: str, *, principal: Principal, top_k: int, where: Filter | None = None) -> list[Hit]:
+        """At most `top_k` hits that `principal` may read and whose documents satisfy `where`, best first, ranks from 1.
+
+        None for a question without words.
+        """
+        rows = None if where is None else self._catalog.readable_rows(principal, where)
+        scores = self._catalog.match(query, principal=principal, top_k=top_k, rows=rows, parameters=self._parameters)
+        chunks = self._catalog.chunks([chunk_id for chunk_id, _ in scores], principal=principal, where=where)
         found = [(chunks[chunk_id], score) for chunk_id, score in scores if chunk_id in chunks]
         return [Hit(chunk, score, rank, "lexical") for rank, (chunk, score) in enumerate(found, start=1)]

@@ -1,6 +1,6 @@
 """Errors over HTTP: the one table from the error tree to status codes, and the handlers that apply it.
 
-    400  the request is not of the documented shape, or no prompt can be made of the question
+    400  the request is not of the documented shape, its filter is none, or no prompt can be made of the question
     404  no such model, no such route (405: no such method on it)
     413  the body has more bytes than the server takes
     422  one document cannot be taken in
@@ -38,6 +38,7 @@ from llmapp.errors import (
     DocumentNotFoundError,
     EmbedderMismatchError,
     EvaluationError,
+    FilterError,
     IngestionError,
     InvalidRequestError,
     LLMAppError,
@@ -63,6 +64,7 @@ STATUS: dict[type[LLMAppError], int] = {
     CatalogError: 503,
     DocumentNotFoundError: 404,
     RetrievalError: 503,
+    FilterError: 400,
     EmbedderMismatchError: 500,
     PromptError: 400,
     ModelError: 502,

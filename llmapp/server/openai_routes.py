@@ -32,12 +32,14 @@ async def complete(body: ChatRequest, request: Request, application: Application
         )
     check_offered(body)
     question, history = conversation_of(body.messages)
+    where = body.llmapp.where if body.llmapp else None
     completion = Completion(application.model_name)
     if body.stream:
-        parts = application.stream(question, principal=caller, history=history)
+        parts = application.stream(question, principal=caller, history=history, where=where)
         include_usage = bool(body.stream_options and body.stream_options.include_usage)
         return EventStream(events_of(parts, completion, include_usage=include_usage))
-    answer = await unless_gone(request.receive, application.answer(question, principal=caller, history=history))
+    answering = application.answer(question, principal=caller, history=history, where=where)
+    answer = await unless_gone(request.receive, answering)
     return JSONResponse(completion.whole(answer))
 
 

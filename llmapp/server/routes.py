@@ -27,14 +27,14 @@ health = APIRouter(prefix="/health", tags=["health"])
 @api.post("/ask", response_model=AnswerBody)
 async def ask(body: AskRequest, request: Request, application: Application, caller: Caller) -> JSONResponse:
     """Answer a question from the documents, with citations."""
-    answer = await unless_gone(request.receive, application.answer(body.question, principal=caller))
+    answer = await unless_gone(request.receive, application.answer(body.question, principal=caller, where=body.where))
     return JSONResponse(answer_shape(answer))
 
 
 @api.post("/search", response_model=HitsBody)
 async def search(body: SearchRequest, application: Application, caller: Caller) -> JSONResponse:
     """Find the chunks nearest to a query, without asking a model."""
-    hits = await asyncio.to_thread(application.search, body.query, top_k=body.top_k, principal=caller)
+    hits = await asyncio.to_thread(application.search, body.query, top_k=body.top_k, principal=caller, where=body.where)
     return JSONResponse(hits_shape(hits))
 
 

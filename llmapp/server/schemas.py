@@ -6,7 +6,7 @@ many parameters that mean nothing to an application which chooses its own model 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -15,10 +15,17 @@ class _Exact(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+Where: TypeAlias = Annotated[
+    str | dict[str, JsonValue] | None,
+    Field(default=None, description="Only from documents that satisfy this filter: its text, or its JSON form."),
+]
+
+
 class AskRequest(_Exact):
     """A question."""
 
     question: Annotated[str, Field(description="The question; its longest length is the setting prompt.max_question_chars.")]
+    where: Where
 
 
 class SearchRequest(_Exact):
@@ -26,6 +33,7 @@ class SearchRequest(_Exact):
 
     query: Annotated[str, Field(description="What to look for.")]
     top_k: Annotated[int | None, Field(default=None, ge=1, le=1000, description="Hits to return; else retrieval.top_k.")]
+    where: Where
 
 
 class ContentPart(BaseModel):
@@ -54,6 +62,12 @@ class ResponseFormat(BaseModel):
     type: str = "text"
 
 
+class Options(_Exact):
+    """What OpenAI has no name for; clients send it as `extra_body`."""
+
+    where: Where
+
+
 class ChatRequest(BaseModel):
     """A request of OpenAI's chat completions.
 
@@ -70,6 +84,7 @@ class ChatRequest(BaseModel):
     tools: Annotated[list[JsonValue] | None, Field(default=None, description="Not offered.")]
     functions: Annotated[list[JsonValue] | None, Field(default=None, description="Not offered.")]
     response_format: Annotated[ResponseFormat | None, Field(default=None, description="Only `text`.")]
+    llmapp: Annotated[Options | None, Field(default=None, description="What OpenAI has no name for.")]
 
 
 class CitationBody(_Exact):

@@ -19,7 +19,7 @@ QUESTION = "What is the deductible?"
 class OneHit:
     """Finds the same chunk always, and pays for it."""
 
-    def retrieve(self, question, *, principal, top_k):
+    def retrieve(self, question, *, principal, top_k, where=None):
         spending.count(1_000)
         return [Hit(Chunk("c", "s", "d", "u", "Title", TEXT, 0, len(TEXT)), 1.0, 1, "fused")]
 

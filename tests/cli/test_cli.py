@@ -237,3 +237,23 @@ def test_new_does_not_write_over_what_is_there(tmp_path):
 def _toml(folder, text=""):
     (folder / "llmapp.toml").write_text(text)
     return folder
+
+
+def test_a_filter_narrows_a_search_and_an_answer(project):
+    hits = read("search", "water damage", "--where", 'document_id = "claims/claims-procedure.md"', "-c", str(project))[
+        "hits"
+    ]
+    assert {hit["document_id"].partition(":")[2] for hit in hits} == {"claims/claims-procedure.md"}
+    answer = read("ask", "When must water damage be reported?", "--where", '{"document_id": "none"}', "-c", str(project))
+    assert not answer["citations"]
+
+
+def test_a_filter_that_is_wrong_is_shown_with_its_place(project):
+    done = invoke("search", "water damage", "--where", "year >= and", "-c", str(project))
+    assert done.exit_code == 8
+    assert done.stderr.splitlines() == [
+        "error: the filter, character 9: a value is expected",
+        "  year >= and",
+        "          ^",
+        "  see architecture/filters.md for the grammar",
+    ]

@@ -201,3 +201,13 @@ def test_the_check_of_shapes_can_fail(client, specified, broken):
     completion = client.post("/v1/chat/completions", json={"model": "llmapp", "messages": QUESTION}).json()
     with pytest.raises(pytest.importorskip("jsonschema").ValidationError):
         specified("CreateChatCompletionResponse", {**completion, **broken})
+
+
+def test_the_client_narrows_an_answer_by_a_filter(chat):
+    options = {"model": "llmapp", "messages": QUESTION}
+    completion = chat.create(**options, extra_body={"llmapp": {"where": 'title = "claims"'}})
+    assert not any(citation["uri"].endswith("leave.txt") for citation in completion.llmapp["citations"])
+    for stream in (False, True):
+        with pytest.raises(openai.BadRequestError) as caught:
+            chat.create(**options, stream=stream, extra_body={"llmapp": {"where": "title ="}})
+        assert caught.value.code == "filter_invalid"

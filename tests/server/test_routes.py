@@ -1,3 +1,4 @@
+import json
 import sqlite3
 
 import pytest
@@ -130,3 +131,33 @@ def test_a_server_without_its_catalog_is_live_but_not_ready(make, client_of, tmp
     assert ReadyBody.model_validate(response.json()).ready is False
     assert client.get("/health/live").status_code == 200
     assert error_of(client.post("/api/ask", json=QUESTION), 503).code == "catalog_failed"
+
+
+@pytest.mark.parametrize("where", ['title = "claims"', {"title": "claims"}, '{"title": {"$in": ["claims"]}}'])
+def test_a_search_is_narrowed_by_a_filter_as_text_or_as_json(client, where):
+    response = client.post("/api/search", json={"query": "paid leave", "where": where})
+    assert [hit.uri.rpartition("/")[2] for hit in HitsBody.model_validate(response.json()).hits] == ["claims.txt"]
+
+
+def test_an_answer_rests_only_on_documents_that_satisfy_the_filter(client):
+    answer = client.post("/api/ask", json={**QUESTION, "where": {"title": {"$ne": "leave"}}}).json()
+    assert not any(citation["uri"].endswith("leave.txt") for citation in answer["citations"])
+
+
+@pytest.mark.parametrize(
+    ("where", "code"),
+    [
+        ("sesame-7 >", "filter_invalid"),
+        ({"title": {"$sesame-7": 1}}, "filter_invalid"),
+        ("(" * 10_000, "filter_invalid"),
+        ("title = '\ud800", "filter_invalid"),
+        (7, "invalid_request"),
+        (["title"], "invalid_request"),
+    ],
+    ids=lambda value: str(value)[:20].encode("ascii", "replace").decode(),
+)
+def test_what_is_no_filter_is_the_clients_mistake(client, where, code):
+    for route, body in (("/api/ask", QUESTION), ("/api/search", {"query": "leave"})):
+        response = client.post(route, content=json.dumps({**body, "where": where}), headers=JSON)
+        assert error_of(response, 400).code == code
+        assert "sesame-7" not in response.text

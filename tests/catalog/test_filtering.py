@@ -1,0 +1,145 @@
+"""Filters as the catalog answers them, against the same said in plain Python."""
+
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+from filters import oracle
+from filters.strategies import filters, metadata
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from llmapp.catalog.catalog import Catalog
+from llmapp.filters import parse_filter
+from llmapp.retrieval.dense import DenseRetriever
+from llmapp.retrieval.fusion import convex
+from llmapp.retrieval.hybrid import HybridRetriever
+from llmapp.retrieval.lexical import LexicalRetriever
+from llmapp.types import PUBLIC, Principal
+
+ANYONE = Principal("anyone")
+grants = st.sampled_from([PUBLIC, "user:ann", "group:claims", "tenant:acme"])
+principals = st.builds(
+    Principal,
+    st.sampled_from(["ann", "bob"]),
+    st.sampled_from([(), ("claims",)]),
+    st.sampled_from([None, "acme"]),
+)
+
+
+@pytest.fixture
+def filled(put, record):
+    """filled([metadata, ...]): a document of one chunk for each, named by its place."""
+
+    def fill(*known, acls=None):
+        acls = acls or [(PUBLIC,)] * len(known)
+        put(
+            *(
+                replace(record(str(n), f"water {n}", acl=acl), metadata=one)
+                for n, (one, acl) in enumerate(zip(known, acls, strict=True))
+            )
+        )
+
+    return fill
+
+
+def found(catalog, where, principal=ANYONE):
+    """Ids of the documents whose chunks are readable and satisfy the filter."""
+    rows = set(catalog.readable_rows(principal, parse_filter(where)).tolist())
+    documents = catalog._db.read("SELECT c.id, d.document_id FROM chunks c JOIN documents d ON d.id = c.document")
+    return {row[1] for row in documents if row[0] in rows}
+
+
+def test_documents_are_found_by_their_metadata(catalog, filled):
+    filled({"year": 2023, "tags": ["a", "b"]}, {"year": 2024, "author": {"name": "Ann"}}, {})
+    assert found(catalog, "year >= 2023") == {"0", "1"}
+    assert found(catalog, 'tags = "b"') == {"0"}
+    assert found(catalog, 'author.name = "Ann" or not exists(year)') == {"1", "2"}
+
+
+def test_documents_are_found_by_what_the_catalog_knows_of_them(catalog, put, record):
+    put(replace(record("a", "water", title="Flood"), metadata={"title": "Other", "source": 7}))
+    for where in (
+        'source = "s"',
+        'document_id = "a"',
+        'uri = "u/a"',
+        'title = "Flood"',
+        'media_type = "text/plain"',
+        "committed_at >= 2024-01-01",
+        'metadata.title = "Other" and metadata.source = 7',
+    ):
+        assert found(catalog, where) == {"a"}, where
+    assert not found(catalog, 'title = "Other" or source = 7 or committed_at < 2024-01-01')
+
+
+def test_matching_documents_are_row_numbers_in_ascending_order(catalog, filled):
+    filled(*({"n": n} for n in range(20)))
+    matching = catalog.matching_documents(parse_filter("n >= 10"))
+    assert matching.dtype == np.int64
+    assert list(matching) == sorted(matching)
+    assert len(matching) == 10
+
+
+def test_a_filter_never_widens_what_may_be_read(catalog, filled):
+    filled({"year": 2023}, {"year": 2023}, acls=[("user:ann",), ("user:bob",)])
+    assert found(catalog, "year = 2023", Principal("ann")) == {"0"}
+    assert found(catalog, "not year = 1", Principal("eve")) == set()
+
+
+def test_metadata_that_change_alone_change_what_is_found(catalog, filled):
+    filled({"year": 2023})
+    assert found(catalog, "year = 2023") == {"0"}
+    filled({"year": 2024})
+    assert found(catalog, "year = 2023") == set()
+    assert found(catalog, "year = 2024") == {"0"}
+
+
+def test_a_document_that_was_deleted_is_not_found(catalog, filled):
+    filled({"year": 2023}, {"year": 2023})
+    catalog.delete("s", ["0"])
+    assert found(catalog, "year = 2023") == {"1"}
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    known=st.lists(st.tuples(metadata, st.lists(grants, max_size=2)), min_size=1, max_size=5),
+    where=filters,
+    principal=principals,
+)
+def test_no_retriever_finds_what_the_filter_or_the_access_list_excludes(
+    tmp_path, embedder, put_into, known, where, principal
+):
+    with put_into(tmp_path, known) as catalog:
+        expected = {
+            str(number)
+            for number, (one, acl) in enumerate(known)
+            if principal.grants.intersection(acl) and oracle.satisfies(where, one)
+        }
+        assert found(catalog, where, principal) == expected
+        fuse = partial(convex, weights=(0.5, 0.5))
+        dense, lexical = DenseRetriever(catalog, embedder), LexicalRetriever(catalog)
+        for retriever in (dense, lexical, HybridRetriever(dense, lexical, fuse=fuse, candidates=30, live=catalog.chunks)):
+            hits = retriever.retrieve("water", principal=principal, top_k=10, where=where)
+            assert {hit.chunk.document_id for hit in hits} == expected
+
+
+@pytest.fixture
+def put_into(embedder, record):
+    """A new catalog for each example."""
+
+    @contextmanager
+    def opened(folder, known):
+        with TemporaryDirectory(dir=folder) as place, closing(Catalog(Path(place) / "catalog.db")) as catalog:
+            records = [
+                replace(record(str(number), f"water {number}", acl=acl), metadata=one)
+                for number, (one, acl) in enumerate(known)
+            ]
+            vectors = {key: embedder.embed_query("water") for item in records for key in item.embedding_keys}
+            catalog.replace(records, vectors)
+            yield catalog
+
+    return opened
