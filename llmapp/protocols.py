@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmapp.filters.tree import Filter
-    from llmapp.types import ChunkSpan, Hit, Message, ParsedDocument, Principal
+    from llmapp.types import ChunkSpan, Found, Hit, Message, ParsedDocument, Principal, Relevance
 
     FloatArray: TypeAlias = NDArray[np.float32]
 
@@ -201,6 +201,77 @@ class Retriever(Protocol):
 
         Raises:
             RetrievalError: The search cannot be made.
+        """
+
+
+class Searcher(Protocol):
+    """Finds chunks for a question that may be put in several wordings, and says how it went."""
+
+    def search(
+        self,
+        query: str,
+        *,
+        wordings: Sequence[str] = (),
+        principal: Principal,
+        top_k: int,
+        where: Filter | None = None,
+    ) -> Found:
+        """At most `top_k` hits that `principal` may read and whose documents satisfy `where`.
+
+        Args:
+            query: The question; what is found is judged by it.
+            wordings: The same question in other words; they are searched for as well.
+            principal: Who asks.
+            top_k: Most hits.
+            where: What a document must satisfy; None is every document.
+
+        Raises:
+            RetrievalError: The search cannot be made.
+            CostError: A paid part of it could pass a budget, or has no price.
+        """
+
+
+class Reranker(Protocol):
+    """Puts hits in a better order. It never adds one."""
+
+    @property
+    def name(self) -> str:
+        """How messages name it, e.g. ``cross-encoder:NAME``."""
+
+    def rerank(self, query: str, hits: Sequence[Hit], *, top_k: int) -> list[Hit]:
+        """At most `top_k` of `hits`, each at most once, best first, with scores of its own.
+
+        Raises:
+            RerankerError: It failed.
+            ModelError: The model behind it failed.
+            CostError: The call could pass a budget, or has no price.
+        """
+
+
+class RelevanceScorer(Protocol):
+    """Judges how well passages fit a question, each by itself."""
+
+    @property
+    def name(self) -> str:
+        """How messages name it, e.g. ``api:MODEL``."""
+
+    def score(self, query: str, passages: Sequence[str]) -> Relevance:
+        """A score for each of `passages`, in their order.
+
+        Raises:
+            RerankerError: It failed.
+        """
+
+
+class Complete(Protocol):
+    """Asks the guarded chat model something on the way to an answer."""
+
+    def __call__(self, messages: Sequence[Message]) -> str:
+        """What it writes, whole. One attempt.
+
+        Raises:
+            ModelError: The model cannot be called.
+            CostError: The call could pass a budget, or has no price.
         """
 
 

@@ -99,7 +99,31 @@ class Hit:
     rank: int
     """From 1."""
     retriever: str
-    """``dense``, ``lexical`` or ``fused``."""
+    """``dense``, ``lexical``, ``fused`` or ``reranked``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search has found, and how it went."""
+
+    hits: tuple[Hit, ...]
+    """Best first, ranks from 1."""
+    notes: tuple[str, ...] = ()
+    """What did not work and was left out, a sentence each; empty when all is well."""
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of each stage of the ranking, by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relevance:
+    """How well passages fit a question, as a model judges them."""
+
+    scores: tuple[float, ...]
+    """One for each passage, in their order; higher is better, comparable only within one question and one model."""
+    billed_tokens: int | None = None
+    """Tokens that the provider bills; None when it does not say, or runs here."""
+    billed_searches: int | None = None
+    """Searches that the provider bills; None when it does not say, or bills tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,12 +244,16 @@ class Answer:
     model: str
     usage: Usage
     cost_usd: float
-    """What the call has cost, embeddings of the question included."""
+    """What the answer has cost: the call, and what its search and its ranking have asked of embedders, rerankers and the model."""
     report: PromptReport
     timings_s: Mapping[str, float]
-    """Seconds by stage: ``retrieve``, ``assemble``, ``complete``, ``total``."""
+    """Seconds by stage: ``retrieve``, ``assemble``, ``complete``, ``total``; and within ``retrieve`` those of its own stages."""
     finish_reason: FinishReason | None = None
     """Why the model stopped: at its end, at the output limit, or by the provider's filter; None when it did not say."""
+    queries: tuple[str, ...] = ()
+    """What was searched for, where it was not just the question as it was asked: how it was understood, then other wordings."""
+    notes: tuple[str, ...] = ()
+    """What did not work on the way and was left out, a sentence each; empty when all is well."""
 
 
 @dataclass(frozen=True, slots=True)

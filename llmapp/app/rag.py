@@ -10,22 +10,23 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
-from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages import AIMessageChunk
 
 from llmapp.app.citations import Citer
-from llmapp.costs.spending import counted
-from llmapp.types import Answer, FinishReason, Message, Usage
+from llmapp.app.langchain_messages import to_langchain, to_usage
+from llmapp.app.queries import Queries, QueryWriter
+from llmapp.costs.spending import Spending, counted
+from llmapp.types import Answer, FinishReason, Message
 
 if TYPE_CHECKING:
     from llmapp.filters.tree import Filter
-    from llmapp.protocols import Retriever
-    from llmapp.types import Citation, Hit, Principal, Prompt
+    from llmapp.protocols import Searcher
+    from llmapp.types import Citation, Found, Hit, Principal, Prompt
 
-_KINDS: dict[str, type[BaseMessage]] = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
 _FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
     "end_turn": "stop",
@@ -60,18 +61,27 @@ class RagPipeline:
     """Answers questions from documents. Safe to use from several tasks at once."""
 
     def __init__(
-        self, retriever: Retriever, assembler: PromptAssembler, model: BaseChatModel, *, model_name: str, top_k: int
+        self,
+        searcher: Searcher,
+        assembler: PromptAssembler,
+        model: BaseChatModel,
+        *,
+        model_name: str,
+        top_k: int,
+        writer: QueryWriter | None = None,
     ) -> None:
         """Put the stages together.
 
         Args:
-            retriever: Finds candidates for the question.
+            searcher: Finds candidates for the question.
             assembler: Fits them into the token budget.
             model: A guarded chat model.
             model_name: Name of the model, as it is reported.
             top_k: Candidates to offer to the assembler. Count.
+            writer: Says what to search for; None searches for the question as it was asked.
         """
-        self._retriever = retriever
+        self._searcher = searcher
+        self._writer = writer
         self._assembler = assembler
         self._model = model
         self._model_name = model_name
@@ -112,9 +122,9 @@ class RagPipeline:
         """
         clock = _Clock()
         self._assembler.check_question(question)
-        hits, search_nano_usd = await asyncio.to_thread(self._retrieve, question, principal, where)
+        search = await asyncio.to_thread(self._search, question, principal, history, where)
         clock.lap("retrieve")
-        prompt = await asyncio.to_thread(self._assembler.assemble, question, hits, history=history)
+        prompt = await asyncio.to_thread(self._assembler.assemble, question, search.found.hits, history=history)
         clock.lap("assemble")
         reply = _Reply(prompt)
         chunks = self._model.astream(to_langchain(prompt.messages))
@@ -127,42 +137,41 @@ class RagPipeline:
         if text := reply.end():
             yield text
         clock.lap("complete")
-        yield self._finish(reply, search_nano_usd, clock)
+        yield self._finish(question, search, reply, clock)
 
-    def _retrieve(self, question: str, principal: Principal, where: Filter | None) -> tuple[list[Hit], int]:
+    def _search(self, question: str, principal: Principal, history: Sequence[Message], where: Filter | None) -> _Search:
         with counted() as spending:
-            hits = self._retriever.retrieve(question, principal=principal, top_k=self._top_k, where=where)
-        return hits, spending.nano_usd
+            clock = _Clock()
+            queries = Queries(question) if self._writer is None else self._writer.write(question, history)
+            clock.lap("rewrite")
+            found = self._searcher.search(
+                queries.question, wordings=queries.wordings, principal=principal, top_k=self._top_k, where=where
+            )
+        return _Search(queries, found, spending, {} if self._writer is None else clock.laps)
 
-    def _finish(self, reply: _Reply, search_nano_usd: int, clock: _Clock) -> Answer:
+    def _finish(self, question: str, search: _Search, reply: _Reply, clock: _Clock) -> Answer:
         return Answer(
             text=reply.text,
             citations=reply.citations,
             model=self._model_name,
-            usage=to_usage(reply.whole.usage_metadata),
-            cost_usd=(search_nano_usd + reply.cost_nano_usd) / 1e9,
+            usage=to_usage(reply.whole.usage_metadata) + search.spending.usage,
+            cost_usd=(search.spending.nano_usd + reply.cost_nano_usd) / 1e9,
             report=reply.prompt.report,
-            timings_s=clock.total(),
+            timings_s={**search.timings_s, **search.found.timings_s, **clock.total()},
             finish_reason=reply.finish_reason,
+            queries=search.queries.beside(question),
+            notes=(*search.queries.notes, *search.found.notes),
         )
 
 
-def to_langchain(messages: Sequence[Message]) -> list[BaseMessage]:
-    """The messages as langchain's own classes."""
-    return [_KINDS[message.role](content=message.content) for message in messages]
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """What was searched for, what was found, and what both have taken."""
 
-
-def to_usage(metadata: UsageMetadata | None) -> Usage:
-    """Langchain's usage as ours; all zero where the model reported none."""
-    if metadata is None:
-        return Usage()
-    details = metadata.get("input_token_details", {})
-    return Usage(
-        input_tokens=metadata["input_tokens"],
-        output_tokens=metadata["output_tokens"],
-        cache_read_tokens=details.get("cache_read", 0),
-        cache_write_tokens=details.get("cache_creation", 0),
-    )
+    queries: Queries
+    found: Found
+    spending: Spending
+    timings_s: Mapping[str, float]
 
 
 def to_finish_reason(metadata: Mapping[str, Any]) -> FinishReason | None:
@@ -219,12 +228,12 @@ class _Clock:
 
     def __init__(self) -> None:
         self._start = self._last = time.perf_counter()
-        self._laps: dict[str, float] = {}
+        self.laps: dict[str, float] = {}
 
     def lap(self, stage: str) -> None:
         now = time.perf_counter()
-        self._laps[stage] = now - self._last
+        self.laps[stage] = now - self._last
         self._last = now
 
     def total(self) -> dict[str, float]:
-        return {**self._laps, "total": time.perf_counter() - self._start}
+        return {**self.laps, "total": time.perf_counter() - self._start}

@@ -30,6 +30,8 @@ def answer_shape(answer: Answer) -> Shape:
             "kept": report.kept,
             "dropped": report.dropped,
         },
+        "queries": list(answer.queries),
+        "notes": list(answer.notes),
         "timings_s": {stage: round(seconds, 6) for stage, seconds in answer.timings_s.items()},
     }
 

@@ -1,8 +1,9 @@
 """The catalog: writes documents whole, and hands out what a principal may read.
 
-Six parts over one database: the documents and the work they leave for the vector index (here), what is known of that index
+Seven parts over one database: the documents and the work they leave for the vector index (here), what is known of that index
 (`llmapp.catalog.index_state`), the state of the syncs (`llmapp.catalog.sync_state`), new chunks that wait behind the live ones (`llmapp.catalog.staging`), documents that
-must leave no trace (`llmapp.catalog.purging`), and the chunks as a search reads them (`llmapp.catalog.live_chunks`).
+must leave no trace (`llmapp.catalog.purging`), the chunks as a search reads them (`llmapp.catalog.live_chunks`), and what stands
+around them (`llmapp.catalog.surroundings`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from llmapp.catalog.purging import Purging
 from llmapp.catalog.records import Counts, DocumentRecord, PendingWork, StoredDocument
 from llmapp.catalog.sqlite import SQLiteDatabase
 from llmapp.catalog.staging import Staging
+from llmapp.catalog.surroundings import Surroundings
 from llmapp.catalog.sync_state import SyncState
 from llmapp.errors import EmbedderMismatchError
 from llmapp.words.analysis import Words
@@ -34,7 +36,7 @@ _ALL = 2**63 - 1
 _GRANTS = "(SELECT json_group_array(name) FROM (SELECT name FROM grants WHERE document = d.id ORDER BY name))"
 
 
-class Catalog(SyncState, Staging, Purging, FullText, IndexState):
+class Catalog(SyncState, Staging, Purging, FullText, Surroundings, IndexState):
     """Documents, chunks, embeddings and access lists in one SQLite file. Safe to use from several threads and processes."""
 
     def __init__(self, path: Path, *, words: Words | None = None) -> None:
@@ -53,6 +55,7 @@ class Catalog(SyncState, Staging, Purging, FullText, IndexState):
         SyncState.__init__(self, self._db)
         Staging.__init__(self, self._db)
         Purging.__init__(self, self._db)
+        Surroundings.__init__(self, self._db)
         IndexState.__init__(self, self._db)
         FullText.__init__(self, self._db, words or Words())
 

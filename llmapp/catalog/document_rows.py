@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from llmapp.catalog.postings import NumberedFields
     from llmapp.protocols import FloatArray
 
-_PART_CHARS = 1 << 20
+PART_CHARS = 1 << 20
 """A text is stored in parts of this length: sqlite3 and SQLite each hold a copy of what they are given."""
 STAGED = """
     SELECT s.row AS id, d.id AS document, s.chunk_id, s.embedding, s.title, s.heading, s.text, s.start_char, s.end_char, s.page
@@ -248,8 +248,8 @@ def _insert_document(connection: Connection, record: DocumentRecord) -> int:
 
 
 def _parts(document: int, text: str) -> Iterator[dict[str, object]]:
-    for part, start in enumerate(range(0, len(text), _PART_CHARS)):
-        yield {"document": document, "part": part, "text": text[start : start + _PART_CHARS]}
+    for part, start in enumerate(range(0, len(text), PART_CHARS)):
+        yield {"document": document, "part": part, "text": text[start : start + PART_CHARS]}
 
 
 def _staged_starts(connection: Connection, part: StagedChunks) -> set[int]:

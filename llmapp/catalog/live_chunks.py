@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from llmapp.protocols import FloatArray
 
-_READABLE = (
+READABLE = (
     "EXISTS (SELECT 1 FROM grants g WHERE g.document = c.document AND g.name IN (SELECT value FROM json_each(:grants)))"
 )
 _READABLE_ROWS = """
@@ -100,7 +100,7 @@ class LiveChunks(Filtering):
             cached = self._rows.get(principal.grants)
         if cached is not None and cached[0] == generation:
             return cached[1]
-        found = self._db.read(_READABLE_ROWS, _grants(principal))
+        found = self._db.read(_READABLE_ROWS, grants_of(principal))
         rows = np.fromiter((row[0] for row in found), dtype=np.int64, count=len(found))
         with self._cache_lock:
             if len(self._rows) >= _MOST_CACHED_PRINCIPALS:
@@ -114,9 +114,9 @@ class LiveChunks(Filtering):
             f"""
             SELECT c.chunk_id, d.source, d.document_id, d.uri, c.title, c.text, c.start_char, c.end_char, c.page, c.heading, {FACTS}
             FROM chunks c JOIN documents d ON d.id = c.document
-            WHERE c.chunk_id IN (SELECT value FROM json_each(:ids)) AND {_READABLE}
+            WHERE c.chunk_id IN (SELECT value FROM json_each(:ids)) AND {READABLE}
             """,  # noqa: S608 - constants of this module
-            {"ids": json.dumps(list(ids)), **_grants(principal)},
+            {"ids": json.dumps(list(ids)), **grants_of(principal)},
         )
         return {
             row[0]: Chunk(*row[:_OF_CHUNK]) for row in rows if where is None or satisfies(where, facts_of(row[_OF_CHUNK:]))
@@ -129,9 +129,9 @@ class LiveChunks(Filtering):
             SELECT c.text FROM (
                 SELECT t.document, t.part, t.text FROM texts t JOIN documents d ON d.id = t.document
                 WHERE d.source = :source AND d.document_id = :id) c
-            WHERE {_READABLE} ORDER BY c.part
+            WHERE {READABLE} ORDER BY c.part
             """,  # noqa: S608 - constants of this module
-            {"source": source, "id": document_id, **_grants(principal)},
+            {"source": source, "id": document_id, **grants_of(principal)},
         )
         return "".join(row[0] for row in rows) if rows else None
 
@@ -141,9 +141,9 @@ class LiveChunks(Filtering):
             f"""
             SELECT c.page_starts FROM
                 (SELECT id AS document, page_starts FROM documents WHERE source = :source AND document_id = :id) c
-            WHERE {_READABLE}
+            WHERE {READABLE}
             """,  # noqa: S608 - constants of this module
-            {"source": source, "id": document_id, **_grants(principal)},
+            {"source": source, "id": document_id, **grants_of(principal)},
         )
         return tuple(json.loads(rows[0][0])) if rows else ()
 
@@ -172,5 +172,6 @@ class LiveChunks(Filtering):
         return VectorTable(chunk_ids=[row[1] for row in rows], rows=numbers, vectors=vectors)
 
 
-def _grants(principal: Principal) -> dict[str, object]:
+def grants_of(principal: Principal) -> dict[str, object]:
+    """The parameter of `READABLE`."""
     return {"grants": json.dumps(sorted(principal.grants))}

@@ -156,6 +156,17 @@ class VectorTable:
 
 
 @dataclass(frozen=True, slots=True)
+class ChunkPlace:
+    """Where a chunk stands in its document, without its text."""
+
+    chunk_id: str
+    start_char: int
+    end_char: int
+    page: int | None
+    heading: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """One run of a source."""
 

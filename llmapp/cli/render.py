@@ -25,6 +25,10 @@ def print_answer(console: Console, answer: Answer, *, question: str | None = Non
     if question:
         console.print(Text(f"  {question}", style="bold"))
     console.print(Panel(Group(*parts), border_style="cyan", box=box.ROUNDED, padding=(0, 1)))
+    if answer.queries:
+        console.print(Text(f"  searched for: {' · '.join(answer.queries)}", style="dim"))
+    for note in answer.notes:
+        console.print(Text(f"  {note}", style="yellow"))
     console.print(Text(f"  {report_line(answer.report)}", style="dim"))
     console.print(Text(f"  cost ${answer.cost_usd:.6f} · {answer.timings_s['total']:.2f} s · {answer.model}", style="dim"))
 

@@ -47,8 +47,8 @@ class Attempt:
         """Note that a part of the answer has come: from here on a failure is charged, whatever it says."""
         self._is_answered = True
 
-    def finish(self, usage: Usage | None) -> Charge:
-        """The call has ended well; without usage the hold is presumed.
+    def finish(self, usage: Usage | None, *, searches: int = 0) -> Charge:
+        """The call has ended well, with so many searches of a rerank API; without usage the hold is presumed.
 
         Raises:
             CostError: The ledger cannot be used; the hold stays open and is presumed when its lease runs out.
@@ -57,7 +57,9 @@ class Attempt:
             return self._ledger.record_free(self._price.model, kind=self._kind, usage=usage, price=asdict(self._price))
         if usage is None:
             return self._ledger.presume(self._hold)
-        return self._ledger.settle(self._hold, cost_nano_usd=self._price.cost_nano_usd(usage), usage=usage)
+        return self._ledger.settle(
+            self._hold, cost_nano_usd=self._price.cost_nano_usd(usage, searches=searches), usage=usage
+        )
 
     def discard(self) -> None:
         """The call was never made.

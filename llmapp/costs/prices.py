@@ -2,7 +2,8 @@
 
 One USD per million tokens is 1,000,000 pico-USD per token, so every published rate is a whole number here. A charge is
 rounded up to a whole nano-USD once, over the sum of its parts. A model without a known price is an error; one that is
-free is declared so. Not known here: fees that are not by token (searches, requests, audio), batch and priority tiers.
+free is declared so. A rerank API may bill searches instead; that fee is declared only. Not known here: other fees that are
+not by token (requests, audio), batch and priority tiers.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _PICO_PER_NANO = 1_000
 _PICO_PER_USD_PER_MILLION = 1_000_000
+_NANO_PER_USD_PER_THOUSAND = 1_000_000
 _FREE_PROVIDERS = frozenset({"extractive", "minilm", "ollama", "sentence-transformers"})
 
 _PROVIDER_IDS = {
@@ -71,14 +73,17 @@ class Price:
     """Where the figures are from: ``llmapp.toml``, ``declared free``, or the package and its version."""
     tiers: tuple[Tier, ...] = ()
     """Rates of long requests, shortest first."""
+    search_nano_usd: int = 0
+    """Fee of a search of a rerank API, besides its tokens. Nano-USD."""
 
     @property
     def is_free(self) -> bool:
         """Whether it is known that no use of the model can cost anything."""
-        return all(rates.output == 0 and not _highest(rates) for rates in (self.rates, *(tier.rates for tier in self.tiers)))
+        every = (self.rates, *(tier.rates for tier in self.tiers))
+        return not self.search_nano_usd and all(rates.output == 0 and not _highest(rates) for rates in every)
 
-    def bound_nano_usd(self, *, input_tokens: int, output_tokens: int) -> int:
-        """The most that a call of at most so many tokens can cost: no cache discount, dearest tier in reach.
+    def bound_nano_usd(self, *, input_tokens: int, output_tokens: int, searches: int = 0) -> int:
+        """The most that a call of at most so many tokens and searches can cost: no cache discount, dearest tier in reach.
 
         Raises:
             UnknownPriceError: Output is asked for, and has no price.
@@ -86,9 +91,9 @@ class Price:
         reach = [self.rates, *(tier.rates for tier in self.tiers if input_tokens > tier.above_input_tokens)]
         dearest_input = max(max(rates.input, rates.cached_input or 0, rates.cache_write or 0) for rates in reach)
         dearest_output = max(self._output(rates) for rates in reach) if output_tokens else 0
-        return _nano(input_tokens * dearest_input + output_tokens * dearest_output)
+        return _nano(input_tokens * dearest_input + output_tokens * dearest_output) + searches * self.search_nano_usd
 
-    def cost_nano_usd(self, usage: Usage) -> int:
+    def cost_nano_usd(self, usage: Usage, *, searches: int = 0) -> int:
         """What a call has cost.
 
         Raises:
@@ -103,7 +108,7 @@ class Price:
         pico += usage.cache_read_tokens * _or(rates.cached_input, rates.input)
         pico += usage.cache_write_tokens * _or(rates.cache_write, rates.input)
         pico += usage.output_tokens * self._output(rates) if usage.output_tokens else 0
-        return _nano(pico)
+        return _nano(pico) + searches * self.search_nano_usd
 
     def _output(self, rates: Rates) -> int:
         if rates.output is None:
@@ -111,10 +116,18 @@ class Price:
         return rates.output
 
 
-def declared_price(model: str, *, input_usd_per_million: Decimal, output_usd_per_million: Decimal | None = None) -> Price:
+def declared_price(
+    model: str,
+    *,
+    input_usd_per_million: Decimal,
+    output_usd_per_million: Decimal | None = None,
+    usd_per_thousand_searches: Decimal = Decimal(0),
+) -> Price:
     """A price in USD per million tokens, as the operator writes it down; None for a model that only reads."""
     output = None if output_usd_per_million is None else _pico(output_usd_per_million)
-    return Price(model, Rates(_pico(input_usd_per_million), output=output), "llmapp.toml")
+    search_nano_usd = int((usd_per_thousand_searches * _NANO_PER_USD_PER_THOUSAND).to_integral_value(ROUND_CEILING))
+    rates = Rates(_pico(input_usd_per_million), output=output)
+    return Price(model, rates, "llmapp.toml", search_nano_usd=search_nano_usd)
 
 
 def free_price(model: str) -> Price:

@@ -12,7 +12,7 @@ NANO_PER_USD = 1_000_000_000
 SCOPES = ("day", "total")
 """Every scope is recorded, limited or not, so that a limit that is set later counts what was spent before."""
 
-Kind: TypeAlias = Literal["chat", "embed"]
+Kind: TypeAlias = Literal["chat", "embed", "rerank"]
 State: TypeAlias = Literal["held", "sent", "posted", "presumed", "voided"]
 
 

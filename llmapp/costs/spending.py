@@ -1,4 +1,4 @@
-"""What the guarded calls of one piece of work have cost, added up for whoever asks.
+"""What the guarded calls of one piece of work have taken, added up for whoever asks.
 
 It belongs to the context it was opened in: work in other threads and tasks does not count, unless it was started from
 within.
@@ -11,12 +11,18 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from llmapp.types import Usage
+
+_NOTHING = Usage()
+
 
 @dataclass(slots=True)
 class Spending:
-    """Money spent so far."""
+    """Money and tokens spent so far."""
 
     nano_usd: int = 0
+    usage: Usage = _NOTHING
+    """Of chat models; embedders and rerankers count other tokens."""
 
 
 _current: ContextVar[Spending | None] = ContextVar("llmapp_spending", default=None)
@@ -33,8 +39,9 @@ def counted() -> Iterator[Spending]:
         _current.reset(token)
 
 
-def count(nano_usd: int) -> None:
-    """Add to the block that is open here, if one is."""
+def count(nano_usd: int, usage: Usage = _NOTHING) -> None:
+    """Add to the block that is open here, if one is; `usage` is that of a chat model."""
     spending = _current.get()
     if spending is not None:
         spending.nano_usd += nano_usd
+        spending.usage += usage

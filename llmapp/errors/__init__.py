@@ -31,8 +31,9 @@
     │   ├── EmbedderMismatchError       the catalog was embedded by another embedder
     │   ├── IndexUnavailableError       the vector index cannot be read; exact search still serves
     │   │   └── DimensionMismatchError  it holds vectors of another length
-    │   └── FilterError                 a metadata filter is none
-    │       └── UnknownFieldError       it names a field that no document has; names the nearest one
+    │   ├── FilterError                 a metadata filter is none
+    │   │   └── UnknownFieldError       it names a field that no document has; names the nearest one
+    │   └── RerankerError               a reranker failed; a search goes on without it
     ├── PromptError                     a prompt cannot be made
     │   ├── TokenBudgetExceededError    not even the smallest prompt fits
     │   └── QuestionTooLongError        the question alone is over its limit
@@ -223,6 +224,21 @@ class UnknownFieldError(FilterError, code="unknown_field"):
         super().__init__(f"no document has a field {field}", hint=f"{meant}llmapp fields lists those that there are")
         self.field = field
         self.nearest = nearest
+
+
+class RerankerError(RetrievalError, code="reranker_failed"):
+    """A reranker failed, or gave what is no order of its hits; a search goes on without it."""
+
+    def __init__(self, message: str, *, hint: str = "", status_code: int | None = None) -> None:
+        """Say what went wrong.
+
+        Args:
+            message: What went wrong, one line.
+            hint: What to do next, one sentence.
+            status_code: HTTP status with which a provider refused; None where none was given.
+        """
+        super().__init__(message, hint=hint)
+        self.status_code = status_code
 
 
 class PromptError(LLMAppError, code="prompt_failed"):

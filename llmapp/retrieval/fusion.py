@@ -79,7 +79,7 @@ def convex(rankings: Sequence[Sequence[Hit]], *, top_k: int, weights: Sequence[f
     """
     if len(weights) != len(rankings) or min(weights, default=0.0) < 0 or not isclose(fsum(weights), 1.0):
         raise ValueError(f"there must be a weight for each ranking, together 1, got {tuple(weights)}")
-    scaled = [_min_max(_best_scores(ranking)) for ranking in rankings]
+    scaled = [min_max(_best_scores(ranking)) for ranking in rankings]
     shares = [{name: weight * score for name, score in one.items()} for weight, one in zip(weights, scaled, strict=True)]
     return _merged(rankings, shares, top_k)
 
@@ -91,17 +91,18 @@ def drop_repeats(hits: Sequence[Hit], *, top_k: int) -> list[Hit]:
     return [replace(hit, rank=rank) for rank, hit in enumerate(kept, start=1)]
 
 
+def min_max(scores: Mapping[str, float]) -> dict[str, float]:
+    """Scores from 0 for the worst to 1 for the best; 1 for all where all are equal."""
+    low, high = min(scores.values(), default=0.0), max(scores.values(), default=0.0)
+    return {name: (score - low) / (high - low) if high > low else 1.0 for name, score in scores.items()}
+
+
 def _best_scores(ranking: Sequence[Hit]) -> dict[str, float]:
     """The best score of each chunk, chunks in the order of their first hits."""
     scores: dict[str, float] = {}
     for hit in ranking:
         scores[hit.chunk.id] = max(hit.score, scores.get(hit.chunk.id, hit.score))
     return scores
-
-
-def _min_max(scores: Mapping[str, float]) -> dict[str, float]:
-    low, high = min(scores.values(), default=0.0), max(scores.values(), default=0.0)
-    return {name: (score - low) / (high - low) if high > low else 1.0 for name, score in scores.items()}
 
 
 def _merged(rankings: Sequence[Sequence[Hit]], shares: Sequence[Mapping[str, float]], top_k: int) -> list[Hit]:

@@ -1,15 +1,22 @@
-"""Dense and full-text search together: what one misses, the other often finds."""
+"""Dense and full-text search together, and the order of what they find.
+
+    candidates of both -> fused -> what is live at one moment -> the same text once -> the stages -> top_k
+
+The stages are those of `llmapp.retrieval.ranking`: by default there are none.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Protocol
 
 from llmapp.filters.tree import Filter
 from llmapp.protocols import Retriever
-from llmapp.retrieval.fusion import Fusion, drop_repeats
-from llmapp.types import Chunk, Hit, Principal
+from llmapp.retrieval.fusion import Fusion, drop_repeats, reciprocal_rank
+from llmapp.retrieval.ranking.stage import Asked, Stage, run_stages
+from llmapp.types import Chunk, Found, Hit, Principal
 
 
 class ReadLive(Protocol):
@@ -20,10 +27,17 @@ class ReadLive(Protocol):
 
 
 class HybridRetriever:
-    """Fuses two retrievers. Implements `llmapp.protocols.Retriever`."""
+    """Fuses two retrievers. Implements `llmapp.protocols.Retriever` and `llmapp.protocols.Searcher`."""
 
     def __init__(
-        self, dense: Retriever, lexical: Retriever, *, fuse: Fusion, candidates: int, live: ReadLive | None = None
+        self,
+        dense: Retriever,
+        lexical: Retriever,
+        *,
+        fuse: Fusion,
+        candidates: int,
+        live: ReadLive | None = None,
+        stages: Sequence[Stage] = (),
     ) -> None:
         """Fuse these two.
 
@@ -34,12 +48,14 @@ class HybridRetriever:
             candidates: Hits to ask of each; more are asked when `top_k` is larger.
             live: Reads all hits once more at one moment: between the reads of the two a document may have been replaced,
                 and a search must not find half of the old one and half of the new one.
+            stages: What happens to the hits then, in this order.
         """
         self._dense = dense
         self._lexical = lexical
         self._fuse = fuse
         self._candidates = candidates
         self._live = live
+        self._stages = stages
         self._aside = ThreadPoolExecutor(thread_name_prefix="lexical")
 
     def retrieve(self, query: str, *, principal: Principal, top_k: int, where: Filter | None = None) -> list[Hit]:
@@ -47,17 +63,44 @@ class HybridRetriever:
 
         Ranks are from 1; there are none when the query is blank.
         """
+        return list(self.search(query, principal=principal, top_k=top_k, where=where).hits)
+
+    def search(
+        self,
+        query: str,
+        *,
+        wordings: Sequence[str] = (),
+        principal: Principal,
+        top_k: int,
+        where: Filter | None = None,
+    ) -> Found:
+        """As `retrieve`; also for other wordings of the question, which are merged by reciprocal rank."""
         if not query.strip() or top_k < 1:
-            return []
+            return Found(())
         wanted = max(self._candidates, top_k)
-        # SQLite matches words on one core while the other embeds the question; each takes about as long.
-        by_words = self._aside.submit(self._lexical.retrieve, query, principal=principal, top_k=wanted, where=where)
-        by_meaning = self._dense.retrieve(query, principal=principal, top_k=wanted, where=where)
-        fused = self._fuse([by_meaning, by_words.result()], top_k=2 * wanted)
-        if self._live is not None:
-            live = self._live([hit.chunk.id for hit in fused], principal=principal, where=where)
-            fused = [hit for hit in fused if hit.chunk.id in live]
-        return drop_repeats(fused, top_k=top_k)
+        asked = Asked(query, principal, top_k, where)
+        every = [query, *(wording for wording in wordings if wording.strip())]
+        fused = [self._fused(replace(asked, query=one, top_k=wanted)) for one in every]
+        merged = fused[0] if len(fused) == 1 else reciprocal_rank(fused, top_k=2 * wanted)
+        distinct = drop_repeats(self._live_of(merged, asked), top_k=len(merged))
+        found = run_stages(self._stages, asked, distinct)
+        best = tuple(replace(hit, rank=rank) for rank, hit in enumerate(found.hits[:top_k], start=1))
+        return replace(found, hits=best)
+
+    def _fused(self, asked: Asked) -> list[Hit]:
+        def ask(side: Retriever) -> list[Hit]:
+            return side.retrieve(asked.query, principal=asked.principal, top_k=asked.top_k, where=asked.where)
+
+        # Words are matched on one core while the other embeds the question; each takes about as long.
+        by_words = self._aside.submit(ask, self._lexical)
+        by_meaning = ask(self._dense)
+        return self._fuse([by_meaning, by_words.result()], top_k=2 * asked.top_k)
+
+    def _live_of(self, hits: list[Hit], asked: Asked) -> list[Hit]:
+        if self._live is None:
+            return hits
+        live = self._live([hit.chunk.id for hit in hits], principal=asked.principal, where=asked.where)
+        return [hit for hit in hits if hit.chunk.id in live]
 
     def close(self) -> None:
         """End the thread that matches words."""

@@ -126,6 +126,8 @@ class AnswerBody(_Exact):
     usage: UsageBody
     cost_usd: float
     prompt: PromptBody
+    queries: Annotated[list[str], Field(description="What was searched for, where it was not just the question.")]
+    notes: Annotated[list[str], Field(description="What did not work on the way and was left out.")]
     timings_s: dict[str, float]
 
 

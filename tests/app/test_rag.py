@@ -6,11 +6,12 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
+from llmapp.app.queries import QueryWriter
 from llmapp.app.rag import RagPipeline, to_finish_reason
 from llmapp.costs import spending
 from llmapp.prompting.assembly import Assembler
 from llmapp.testing.fakes import ByteCounter
-from llmapp.types import LOCAL_USER, Answer, Chunk, Hit
+from llmapp.types import LOCAL_USER, Answer, Chunk, Found, Hit, Message, Usage
 
 TEXT = "The deductible is 300 euros."
 QUESTION = "What is the deductible?"
@@ -19,9 +20,11 @@ QUESTION = "What is the deductible?"
 class OneHit:
     """Finds the same chunk always, and pays for it."""
 
-    def retrieve(self, question, *, principal, top_k, where=None):
+    def search(self, question, *, wordings=(), principal, top_k, where=None):
         spending.count(1_000)
-        return [Hit(Chunk("c", "s", "d", "u", "Title", TEXT, 0, len(TEXT)), 1.0, 1, "fused")]
+        self.asked = (question, *wordings)
+        hit = Hit(Chunk("c", "s", "d", "u", "Title", TEXT, 0, len(TEXT)), 1.0, 1, "fused")
+        return Found((hit,), ("rerank was left out: x",), {"rerank": 0.5})
 
 
 class EmbeddingModel(BaseChatModel):
@@ -45,10 +48,10 @@ class EmbeddingModel(BaseChatModel):
             yield ChatGenerationChunk(message=AIMessageChunk("", response_metadata=ending))
 
 
-def pipeline(*pieces, endings=({},)):
+def pipeline(*pieces, endings=({},), searcher=None, writer=None):
     model = EmbeddingModel(pieces=list(pieces), endings=list(endings))
     assembler = Assembler(ByteCounter(), budget_tokens=10_000, reserve_output_tokens=100)
-    return RagPipeline(OneHit(), assembler, model, model_name="m", top_k=1)
+    return RagPipeline(searcher or OneHit(), assembler, model, model_name="m", top_k=1, writer=writer)
 
 
 async def parts_of(rag):
@@ -83,6 +86,27 @@ async def test_a_stream_may_be_closed_in_another_context_than_it_was_begun_in():
     await asyncio.create_task(anext(stream))
     async with aclosing(stream):
         await asyncio.create_task(anext(stream))
+
+
+def complete(messages):
+    spending.count(5, Usage(input_tokens=30, output_tokens=4))
+    return '{"question": "What is the deductible in 2023?", "wordings": ["own share"]}'
+
+
+async def test_what_was_searched_for_and_what_it_cost_is_told_with_the_answer():
+    searcher, writer = OneHit(), QueryWriter(complete, rewrite=True, queries=2)
+    rag = pipeline("300 [1].", endings=[{"llmapp": {"cost_nano_usd": 500}}], searcher=searcher, writer=writer)
+    answer = await rag.answer("And in 2023?", principal=LOCAL_USER, history=[Message("user", QUESTION)])
+    assert answer.queries == searcher.asked == ("What is the deductible in 2023?", "own share")
+    assert answer.cost_usd == pytest.approx((5 + 1_000 + 10 + 500) / 1e9)
+    assert (answer.usage.input_tokens, answer.usage.output_tokens) == (30, 4)
+    assert {"rewrite", "rerank", "retrieve", "total"} <= set(answer.timings_s)
+
+
+async def test_what_was_left_out_of_a_search_is_told_with_the_answer():
+    answer = await pipeline("300 [1].").answer(QUESTION, principal=LOCAL_USER)
+    assert answer.notes == ("rerank was left out: x",)
+    assert answer.queries == ()
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,8 @@ def test_an_answer_has_the_documented_shape():
         "usage": {"input_tokens": 100, "output_tokens": 20, "cache_read_tokens": 7, "cache_write_tokens": 0},
         "cost_usd": 0.25,
         "prompt": {"budget_tokens": 3000, "used_tokens": 120, "kept": 1, "dropped": 2},
+        "queries": [],
+        "notes": [],
         "timings_s": {"retrieve": 0.012346, "total": 1.0},
     }
 

@@ -188,7 +188,7 @@ def test_equal_scores_are_ordered_by_chunk_and_not_by_the_order_of_commits(catal
 
 
 def test_a_text_that_is_stored_in_parts_comes_back_whole(catalog, put, record, monkeypatch):
-    monkeypatch.setattr("llmapp.catalog.document_rows._PART_CHARS", 3)
+    monkeypatch.setattr("llmapp.catalog.document_rows.PART_CHARS", 3)
     put(record("a", "ab😀cdéfgh"), record("b", "xyz"))
     assert catalog.text("s", "a", principal=LOCAL_USER) == "ab😀cdéfgh"
     assert catalog.stored_text("s", "a").text == "ab😀cdéfgh"

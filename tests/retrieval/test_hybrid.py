@@ -52,6 +52,29 @@ def test_more_hits_than_candidates_can_be_had(catalog, embedder, put):
     assert len(search(small, "water", top_k=20)) == 20
 
 
+def test_other_wordings_are_searched_for_as_well(retriever, put):
+    put(flood="water damage", fire="blaze in the kitchen", wine="cheese and wine")
+    found = retriever.search("water damage", wordings=["blaze", " "], principal=LOCAL_USER, top_k=2)
+    assert {hit.chunk.document_id for hit in found.hits} == {"flood", "fire"}
+    assert [hit.rank for hit in found.hits] == [1, 2]
+
+
+def test_stages_see_what_is_live_and_once_and_the_best_of_their_order_come_back(catalog, embedder, put):
+    class Backwards:
+        name = "backwards"
+
+        def __call__(self, asked, hits):
+            self.seen = [hit.chunk.text for hit in hits]
+            return list(hits)[::-1]
+
+    stage = Backwards()
+    put(one="water damage", two="water damage", three="water")
+    fewer = hybrid(catalog, embedder, candidates=30, live=catalog.chunks, stages=[stage])
+    hits = search(fewer, "water damage", top_k=1)
+    assert stage.seen == ["water damage", "water"]
+    assert [(hit.chunk.text, hit.rank) for hit in hits] == [("water", 1)]
+
+
 def test_nobody_else_sees_what_is_not_public(retriever, put, make_record):
     put(make_record("secret", "water damage", acl=("group:claims",)))
     assert search(retriever, "water") == []

@@ -7,7 +7,7 @@ replaced by an argument; the tests build the same application with fakes.
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import fields
 from functools import cached_property, partial
 from types import TracebackType
@@ -85,6 +85,8 @@ class Parts:
         self._given_index = index
         self._given_ledger = ledger
         self._making = threading.RLock()
+        self.closing = ExitStack()
+        """Closes what belongs to no part; used while parts are made."""
         with suppress(OSError):  # the catalog says what is wrong with the folder
             settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds the text of all documents
         self.catalog = Catalog(settings.state / "catalog.db", words=Words(settings.retrieval.language))
@@ -96,6 +98,7 @@ class Parts:
         for name in ("retriever", "parser", "index", "ledger"):
             if name in made and made[name] is not self._given_ledger:
                 made[name].close()
+        self.closing.close()
         self.catalog.close()
         while self.index_lock.held:
             self.index_lock.release()
@@ -197,6 +200,7 @@ class Parts:
                     name,
                     input_usd_per_million=own.input_usd_per_million,
                     output_usd_per_million=own.output_usd_per_million,
+                    usd_per_thousand_searches=own.usd_per_thousand_searches,
                 )
                 for name, own in self.settings.prices.items()
             },
@@ -272,6 +276,7 @@ class Parts:
     @part
     def retriever(self) -> HybridRetriever:
         """Search by meaning and by words, fused."""
+        from llmapp.bootstrap.ranking import stages
         from llmapp.retrieval.fusion import convex, reciprocal_rank
         from llmapp.retrieval.hybrid import HybridRetriever
 
@@ -283,6 +288,7 @@ class Parts:
             fuse=by_score if given.fusion == "convex" else reciprocal_rank,
             candidates=given.candidates,
             live=self.catalog.chunks,
+            stages=list(stages(self)),
         )
 
     @part
@@ -341,7 +347,13 @@ class Parts:
     def pipeline(self) -> RagPipeline:
         """The question path."""
         from llmapp.app.rag import RagPipeline
+        from llmapp.bootstrap.ranking import query_writer
 
         return RagPipeline(
-            self.retriever, self.assembler, self.model, model_name=self.model_name, top_k=self.settings.retrieval.top_k
+            self.retriever,
+            self.assembler,
+            self.model,
+            model_name=self.model_name,
+            top_k=self.settings.retrieval.top_k,
+            writer=query_writer(self),
         )

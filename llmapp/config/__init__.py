@@ -16,7 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, ValidationError
+from pydantic import BaseModel, Field, JsonValue, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -26,21 +26,19 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from llmapp.config.retrieval import RetrievalSettings
+from llmapp.config.table import Table
 from llmapp.errors import ConfigError, UnknownSettingError
-from llmapp.words.analysis import Language
 
 FILE_NAME = "llmapp.toml"
 STATE_FOLDER = ".llmapp"
 _PREFIX = "LLMAPP_"
+_NOT_IN_THE_FILE = {"root", "api_key", "reranker_api_key"}
 _OTHER_VARIABLES = {"DATA"}
 """``LLMAPP_DATA`` names the evaluation data, for benchmarks and tests."""
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class SourceSettings(_Table):
+class SourceSettings(Table):
     """A source: a connector with its settings."""
 
     name: str = Field(min_length=1, pattern=r"^[^:\s][^:]*$")
@@ -51,11 +49,11 @@ class SourceSettings(_Table):
     """Who may read a document that brings no access list: ``public``, ``user:…``, ``group:…``, ``tenant:…``; empty is nobody."""
     acl_file: Path | None = None
     """A TOML file with lines ``"hr/*" = ["group:hr"]``, relative to llmapp.toml: the first pattern that a document's id matches wins over `acl`."""
-    settings: dict[str, JsonValue] = {}
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
     """Fields of the connector. A relative ``path`` is relative to llmapp.toml; a secret is written ``{ env = "NAME" }``."""
 
 
-class IngestionSettings(_Table):
+class IngestionSettings(Table):
     """How documents are taken in, and what one of them may take."""
 
     workers: int = Field(default=2, ge=1, le=256)
@@ -101,7 +99,7 @@ class IngestionSettings(_Table):
         return f"{limits} {hashlib.sha256(chr(0).join(words).encode()).hexdigest()[:4]}"
 
 
-class ModelOptions(_Table):
+class ModelOptions(Table):
     """What a chat model needs besides its name."""
 
     base_url: str | None = None
@@ -114,7 +112,7 @@ class ModelOptions(_Table):
     """Most tokens of an answer; always sent to the model, and held against the budget."""
 
 
-class EmbedderSettings(_Table):
+class EmbedderSettings(Table):
     """What an embedder needs besides its name."""
 
     revision: str | None = None
@@ -131,28 +129,7 @@ class EmbedderSettings(_Table):
     """Where a local model runs: ``cpu``, ``cuda:1``, ``mps``; None is the best that there is."""
 
 
-class RetrievalSettings(_Table):
-    """How chunks are found."""
-
-    top_k: int = Field(default=8, ge=1, le=1000)
-    """Chunks offered to the prompt."""
-    candidates: int = Field(default=100, ge=1, le=10_000)
-    """Chunks that each of dense and lexical search brings to the fusion."""
-    fusion: Literal["convex", "rrf"] = "convex"
-    """How the two are merged: by scores brought to one scale (``convex``), or by ranks (``rrf``, reciprocal rank)."""
-    dense_weight: float = Field(default=0.5, ge=0, le=1)
-    """Share of dense search in a convex fusion; the rest is lexical."""
-    exact_up_to: int = Field(default=10_000, ge=0)
-    """Readable chunks up to which vectors are compared one by one; above, the vector index is asked."""
-    language: Language = "en"
-    """Whose word stems and stop words full text goes by, ISO 639-1, or `none`; it is for words in Latin letters, other scripts tell their language. Another one writes the full text anew."""
-    bm25_k1: float = Field(default=1.2, ge=0, le=100)
-    """How soon the repetition of a word counts no more; 0 is at once."""
-    bm25_b: float = Field(default=0.75, ge=0, le=1)
-    """How much long texts are held down, from 0 to 1."""
-
-
-class IndexSettings(_Table):
+class IndexSettings(Table):
     """Where the vector index is kept."""
 
     store: Literal["chroma", "chroma-server", "exact", "pgvector"] = "chroma"
@@ -163,7 +140,7 @@ class IndexSettings(_Table):
     """Address of the PostgreSQL with pgvector: ``postgresql://HOST:PORT/DATABASE``; one with a password from the environment only: ``LLMAPP_INDEX__PGVECTOR_URL``."""
 
 
-class PromptSettings(_Table):
+class PromptSettings(Table):
     """How large a prompt may be."""
 
     budget_tokens: int = Field(default=3000, ge=1)
@@ -174,23 +151,25 @@ class PromptSettings(_Table):
     """Longer questions are refused."""
 
 
-class BudgetSettings(_Table):
+class BudgetSettings(Table):
     """Limits of money; a call that could pass one at worst is refused."""
 
     day_usd: Decimal | None = Field(default=None, ge=0, le=9_000_000_000)
     """USD for a day (UTC); None is no limit, and everything is recorded all the same."""
 
 
-class PriceSettings(_Table):
+class PriceSettings(Table):
     """Own rates of a model; they win over the bundled ones."""
 
     input_usd_per_million: Decimal = Field(ge=0)
     """USD for a million input tokens."""
     output_usd_per_million: Decimal | None = Field(default=None, ge=0)
     """USD for a million output tokens; None for a model that only reads, such as an embedder."""
+    usd_per_thousand_searches: Decimal = Field(default=Decimal(0), ge=0)
+    """USD for a thousand searches of a rerank API that bills these, as Cohere does; with `input_usd_per_million = 0`."""
 
 
-class ServerSettings(_Table):
+class ServerSettings(Table):
     """The HTTP server."""
 
     host: str = "127.0.0.1"
@@ -216,6 +195,8 @@ class Settings(BaseSettings):
     """The chat model: ``extractive``, ``openai:gpt-4o-mini``, ``ollama:llama3.2``, ``openai-compatible:NAME``, …"""
     api_key: SecretStr | None = None
     """Key of an OpenAI-compatible server; from the environment (``LLMAPP_API_KEY``) only."""
+    reranker_api_key: SecretStr | None = None
+    """Key of a rerank API; from the environment (``LLMAPP_RERANKER_API_KEY``) only."""
     model_options: ModelOptions = ModelOptions()
     """What the chat model needs besides its name."""
     embedder: str = "minilm"
@@ -320,7 +301,7 @@ def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str,
     """All keys of llmapp.toml by their dotted path, in the order of the classes."""
     keys: dict[str, FieldInfo] = {}
     for name, field in model.model_fields.items():
-        if not prefix and name in {"root", "api_key"}:
+        if not prefix and name in _NOT_IN_THE_FILE:
             continue
         keys[prefix + name] = field
         table = _table_of(field)
@@ -331,12 +312,12 @@ def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str,
 
 def _table_of(field: FieldInfo) -> type[BaseModel] | None:
     kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
-    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, _Table)), None)
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Table)), None)
 
 
 def _secrets_in(values: Mapping[str, Any]) -> list[str]:
     """Keys of the file that only the environment may set."""
-    found = sorted({"root", "api_key"} & values.keys())
+    found = sorted(_NOT_IN_THE_FILE & values.keys())
     ingestion, index = values.get("ingestion"), values.get("index")
     if isinstance(ingestion, dict) and "passwords" in ingestion:
         found.append("ingestion.passwords")
