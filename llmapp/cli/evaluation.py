@@ -36,6 +36,7 @@ _Split = Annotated[str, typer.Option("--split", help="Which judgements of a BEIR
 _Questions = Annotated[int | None, typer.Option("--questions", min=1, help="Ask only so many, the same ones each time.")]
 _Depth = Annotated[int, typer.Option("--depth", min=1, max=1000, help="Documents of a ranking.")]
 _AtOnce = Annotated[int, typer.Option("--at-once", min=1, max=64, help="Questions that are asked at the same time.")]
+_Report = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write a report with plots as HTML.")]
 _Baseline = Annotated[Path, typer.Option("--baseline", metavar="FILE", help="The stored figures.")]
 _Update = Annotated[bool, typer.Option("--update", help="Write the baseline anew instead of comparing with it.")]
 _WithAnswers = Annotated[
@@ -56,6 +57,7 @@ def retrieval(
     questions: _Questions = None,
     depth: _Depth = 100,
     per_query: _PerQuery = None,
+    report_file: _Report = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -68,6 +70,10 @@ def retrieval(
         other = _measured(application, data, against, depth, as_json=as_json) if against else None
         if per_query:
             _write_rankings(per_query, report)
+        if report_file:
+            from llmapp.evaluation.report.writing import retrieval_page, write_report
+
+            write_report(report_file, retrieval_page(report, other))
         if as_json:
             print_json(report.shape() | (_comparison_shape(report, other) if other else {}))
         else:
@@ -90,6 +96,7 @@ def answers(
     questions: _Questions = None,
     at_once: _AtOnce = 1,
     per_query: _PerQuery = None,
+    report_file: _Report = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -104,6 +111,10 @@ def answers(
             report = _answered(variant, data, at_once, as_json=as_json)
         if per_query:
             _write_answers(per_query, report)
+        if report_file:
+            from llmapp.evaluation.report.writing import answers_page, write_report
+
+            write_report(report_file, answers_page(report))
         if as_json:
             print_json(report.shape())
         else:
