@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from llmapp.catalog.records import Counts, RunRecord
+    from llmapp.protocols import Embedder
     from llmapp.retrieval.projection import IndexCheck
 
 _T = TypeVar("_T")
@@ -179,18 +180,20 @@ class App(Documents):
         return self.projection.rebuild()
 
 
-def open_app(path: Path | str | None = None, *, model: BaseChatModel | None = None) -> App:
+def open_app(path: Path | str | None = None, *, model: BaseChatModel | None = None, embedder: Embedder | None = None) -> App:
     """Open the application whose llmapp.toml is at `path`, or the nearest one above the current folder.
 
     Args:
         path: llmapp.toml, or its folder; None looks for it.
         model: Takes the place of the chat model that the settings name.
+        embedder: Takes the place of the embedder that the settings name; `langchain_embedder` makes one from LangChain's.
+            Priced by its identity.
 
     Raises:
         ConfigError: The settings are wrong.
         CatalogError: The catalog cannot be opened.
     """
-    return App(load_settings(path), model=model)
+    return App(load_settings(path), model=model, embedder=embedder)
 
 
 def _filter(where: Where | None) -> Filter | None:

@@ -120,7 +120,7 @@ class Documents(Parts):
             cost_usd=0.0,
             tokens_per_s=self._rate(),
         )
-        return replace(plan, cost_usd=self.embedder.cost_usd(plan.embedded_tokens))
+        return replace(plan, cost_usd=self.embedding_cost_usd(plan.embedded_tokens))
 
     def follow(
         self,
@@ -362,7 +362,7 @@ class Documents(Parts):
         if tokens >= _LEAST_TOKENS:
             busy = [run for run in runs if run.counts.get("embedded_tokens", 0)]
             return tokens / max(0.001, sum(run.seconds.get("total", 0.0) for run in busy))
-        if self.embedder.cost_usd(1_000_000) > 0:
+        if self.embedding_cost_usd(1_000_000) > 0:
             return None  # measuring would cost money
         words = "the quick brown fox jumps over the lazy dog and goes on to the next sentence of this sample. " * 8
         ends = [end for _, end in self.embedder.tokenizer.offsets(words)]

@@ -15,17 +15,16 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from llmapp.catalog.catalog import Catalog
 from llmapp.catalog.lock import FileLock
-from llmapp.config import Settings
+from llmapp.config import Settings, with_secrets
 from llmapp.words.analysis import Words
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from llmapp.app.rag import RagPipeline
-    from llmapp.costs.embedding import GuardedEmbedder
     from llmapp.costs.guard import GuardedChatModel
     from llmapp.costs.ledger import Ledger
-    from llmapp.costs.prices import PriceBook
+    from llmapp.costs.prices import Price, PriceBook
     from llmapp.ingestion.ingestor import Ingestor
     from llmapp.ingestion.parsing import ProcessParser
     from llmapp.prompting.assembly import Assembler
@@ -117,20 +116,41 @@ class Parts:
         self.close()
 
     @part
-    def embedder(self) -> GuardedEmbedder:
-        """The embedder, guarded."""
+    def embedder(self) -> Embedder:
+        """The embedder, guarded; one that somebody else serves is asked in batches, each a call of its own to the guard."""
         from llmapp.costs.embedding import GuardedEmbedder
+        from llmapp.retrieval.embedders.choice import is_remote
+        from llmapp.retrieval.embedders.patient import PatientEmbedder
 
         inner = self._given_embedder or self._chosen_embedder()
-        name = self.settings.embedder if self._given_embedder is None else inner.identity
-        return GuardedEmbedder(inner, ledger=self.ledger, price=self.prices.price(name))
+        guarded = GuardedEmbedder(inner, ledger=self.ledger, price=self._embedding_price(inner))
+        if self._given_embedder is not None or not is_remote(self.settings.embedder):
+            return guarded
+        given = self.settings.embedder_options
+        return PatientEmbedder(guarded, batch_texts=given.batch_texts, batch_tokens=given.batch_tokens)
+
+    def embedding_cost_usd(self, tokens: int) -> float:
+        """What embedding so many tokens costs at most. USD.
+
+        Raises:
+            UnknownPriceError: The embedder has no price.
+        """
+        from llmapp.costs.records import NANO_PER_USD
+
+        price = self._embedding_price(self.embedder)
+        return price.bound_nano_usd(input_tokens=tokens, output_tokens=0) / NANO_PER_USD
+
+    def _embedding_price(self, embedder: Embedder) -> Price:
+        return self.prices.price(self.settings.embedder if self._given_embedder is None else embedder.identity)
 
     def _chosen_embedder(self) -> Embedder:
-        from llmapp.retrieval.embedders.choice import EmbedderOptions, build_embedder
+        from llmapp.retrieval.embedders.choice import build_embedder
 
         given = self.settings.embedder_options
-        options = EmbedderOptions(**{each.name: getattr(given, each.name) for each in fields(EmbedderOptions)})
-        return build_embedder(self.settings.embedder, options, root=self.settings.root)
+        options = given.model_copy(update={"settings": with_secrets(given.settings)})
+        return build_embedder(
+            self.settings.embedder, options, root=self.settings.root, api_key=self.settings.embedder_api_key
+        )
 
     @part
     def model_name(self) -> str:

@@ -29,11 +29,12 @@ from pydantic_settings import (
 from llmapp.config.retrieval import RetrievalSettings
 from llmapp.config.table import Table
 from llmapp.errors import ConfigError, UnknownSettingError
+from llmapp.retrieval.embedders.choice import EmbedderOptions
 
 FILE_NAME = "llmapp.toml"
 STATE_FOLDER = ".llmapp"
 _PREFIX = "LLMAPP_"
-_NOT_IN_THE_FILE = {"root", "api_key", "reranker_api_key"}
+_NOT_IN_THE_FILE = {"root", "api_key", "embedder_api_key", "reranker_api_key"}
 _OTHER_VARIABLES = {"DATA"}
 """``LLMAPP_DATA`` names the evaluation data, for benchmarks and tests."""
 
@@ -112,21 +113,8 @@ class ModelOptions(Table):
     """Most tokens of an answer; always sent to the model, and held against the budget."""
 
 
-class EmbedderSettings(Table):
+class EmbedderSettings(EmbedderOptions, Table):
     """What an embedder needs besides its name."""
-
-    revision: str | None = None
-    """Branch, tag or commit of a model on the hub; None is what this machine has, else the newest."""
-    query_prompt: str | None = None
-    """Put before every question; None is the model's own, or what is known of its family; empty is none."""
-    document_prompt: str | None = None
-    """Put before every text that is embedded; None is the model's own, or what is known of its family; empty is none."""
-    dimensions: int | None = Field(default=None, ge=1)
-    """Length of a vector; None is the model's own."""
-    max_tokens: int | None = Field(default=None, ge=16)
-    """Tokens of one input, prompt and special tokens included; None is what the model takes, 512 at most."""
-    device: str | None = None
-    """Where a local model runs: ``cpu``, ``cuda:1``, ``mps``; None is the best that there is."""
 
 
 class IndexSettings(Table):
@@ -197,10 +185,12 @@ class Settings(BaseSettings):
     """Key of an OpenAI-compatible server; from the environment (``LLMAPP_API_KEY``) only."""
     reranker_api_key: SecretStr | None = None
     """Key of a rerank API; from the environment (``LLMAPP_RERANKER_API_KEY``) only."""
+    embedder_api_key: SecretStr | None = None
+    """Key of the embedder's server; from the environment (``LLMAPP_EMBEDDER_API_KEY``) only."""
     model_options: ModelOptions = ModelOptions()
     """What the chat model needs besides its name."""
     embedder: str = "minilm"
-    """What turns texts into vectors: ``minilm``, ``sentence-transformers:NAME_OR_PATH``."""
+    """What turns texts into vectors: ``minilm``, ``sentence-transformers:NAME_OR_PATH``, ``openai-compatible:MODEL``, ``langchain:package.module:Class``."""
     embedder_options: EmbedderSettings = EmbedderSettings()
     """What the embedder needs besides its name."""
     sources: tuple[SourceSettings, ...] = ()
@@ -293,7 +283,7 @@ def _with_secrets(value: JsonValue) -> object:
     if len(value) != 1 or not isinstance(name, str):
         return with_secrets(value)
     if not os.environ.get(name):
-        raise ConfigError(f"the variable {name} is not set", hint="a source of llmapp.toml takes a secret from it")
+        raise ConfigError(f"the variable {name} is not set", hint="llmapp.toml takes a secret from it")
     return SecretStr(os.environ[name])
 
 

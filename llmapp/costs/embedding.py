@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from llmapp.costs.attempt import Attempt
 from llmapp.costs.ledger import Ledger
 from llmapp.costs.prices import Price
-from llmapp.costs.records import NANO_PER_USD
 from llmapp.costs.spending import count
 from llmapp.protocols import Embedder, Tokenizer
 from llmapp.types import Usage
@@ -24,7 +23,8 @@ class GuardedEmbedder:
         """Wrap an embedder.
 
         Args:
-            inner: The embedder that does the work.
+            inner: The embedder that does the work. Where it has `last_input_tokens`, the tokens that the provider has counted
+                for the last call of the thread, these are charged.
             ledger: Where its batches are recorded.
             price: Its price; `llmapp.costs.prices.free_price` for one that runs here.
         """
@@ -52,10 +52,6 @@ class GuardedEmbedder:
         """The tokenizer of the model."""
         return self._inner.tokenizer
 
-    def cost_usd(self, tokens: int) -> float:
-        """What embedding so many tokens costs at most. USD."""
-        return self._price.bound_nano_usd(input_tokens=tokens, output_tokens=0) / NANO_PER_USD
-
     def embed_documents(self, texts: Sequence[str]) -> FloatArray:
         """Embed texts to be searched; one row of the ledger for the batch.
 
@@ -74,18 +70,24 @@ class GuardedEmbedder:
             BudgetExceededError: The call could cost more than is left.
             CostError: The ledger cannot be used.
         """
-        return self._guarded([text], lambda: self._inner.embed_query(text))
+        # A question may stand behind a longer prompt than a document; it is cut at the most that the model is given.
+        return self._guarded([text], lambda: self._inner.embed_query(text), bound_tokens=self.max_tokens)
 
-    def _guarded(self, texts: Sequence[str], embed: Callable[[], FloatArray]) -> FloatArray:
-        # A free batch is not tokenised again only to be counted; a paid one is counted by the model's own tokenizer.
+    def _guarded(
+        self, texts: Sequence[str], embed: Callable[[], FloatArray], *, bound_tokens: int | None = None
+    ) -> FloatArray:
+        # A free batch is not tokenised again only to be counted; a paid one is counted by the provider, else by the tokenizer.
         usage = None if self._price.is_free else Usage(input_tokens=self._tokens(texts))
-        bound = 0 if usage is None else self._price.bound_nano_usd(input_tokens=usage.input_tokens, output_tokens=0)
+        most = bound_tokens or (usage.input_tokens if usage else 0)
+        bound = 0 if usage is None else self._price.bound_nano_usd(input_tokens=most, output_tokens=0)
         attempt = Attempt(self._ledger, self._price, kind="embed", bound_nano_usd=bound)
         try:
             vectors = embed()
         except BaseException as error:
             attempt.abandon(error)
             raise
+        if usage and (counted := getattr(self._inner, "last_input_tokens", None)):
+            usage = Usage(input_tokens=counted)
         count(attempt.finish(usage).posted_nano_usd or 0)
         return vectors
 

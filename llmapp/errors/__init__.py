@@ -28,6 +28,7 @@
     ├── RetrievalError                  a search cannot be made
     │   ├── NothingIngestedError        the catalog has never held a document
     │   ├── EmbedderError               the model file is missing, altered, or failed
+    │   │   └── EmbedderUnavailableError   its server does not answer, or not now (retryable)
     │   ├── EmbedderMismatchError       the catalog was embedded by another embedder
     │   ├── IndexUnavailableError       the vector index cannot be read; exact search still serves
     │   │   └── DimensionMismatchError  it holds vectors of another length
@@ -156,6 +157,21 @@ class NothingIngestedError(RetrievalError, code="nothing_ingested"):
 
 class EmbedderError(RetrievalError, code="embedder_failed"):
     """The embedding model is missing, altered, or failed."""
+
+
+class EmbedderUnavailableError(EmbedderError, code="embedder_unavailable", retryable=True):
+    """The server of the embedder does not answer, or takes no more requests for now."""
+
+    def __init__(self, message: str, *, hint: str = "try again later", retry_after_s: float | None = None) -> None:
+        """Keep what went wrong, and when to try again.
+
+        Args:
+            message: What went wrong, one line.
+            hint: What to do next, one sentence.
+            retry_after_s: Seconds after which the server asks to be tried again; None when it did not say.
+        """
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
 
 
 class EmbedderMismatchError(RetrievalError, code="embedder_mismatch"):

@@ -29,6 +29,7 @@ _ALIKE = (
     "api_key",
     "model_options",
     "embedder",
+    "embedder_api_key",
     "embedder_options",
     "ingestion",
     "retrieval",

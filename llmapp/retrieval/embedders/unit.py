@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from llmapp.protocols import FloatArray
 
 
-def unit_rows(vectors: ArrayLike, *, count: int, dim: int) -> FloatArray:
+def unit_rows(vectors: ArrayLike, *, count: int, dim: int, keep: int | None = None) -> FloatArray:
     """Check what a model gave for `count` texts, and normalise it.
 
     Args:
         vectors: What came, anything like an array.
         count: Texts that were given.
         dim: Length that a vector should have.
+        keep: Dimensions from the front that are used of longer vectors; None takes no longer ones.
 
     Returns:
         Shape (count, dim), float32, each row of length 1.
@@ -36,6 +37,7 @@ def unit_rows(vectors: ArrayLike, *, count: int, dim: int) -> FloatArray:
         return np.empty((0, dim), dtype=np.float32)
     if found.ndim != 2 or len(found) != count:  # noqa: PLR2004 - rows and columns
         raise EmbedderError(f"the embedder gave {len(found) if found.ndim else 0} vectors for {count} texts")
+    found = found[:, :keep]
     if found.shape[1] != dim:
         raise EmbedderError(
             f"the embedder gave vectors of {found.shape[1]} dimensions, {dim} are expected",
