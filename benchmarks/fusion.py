@@ -28,7 +28,6 @@ from llmapp.config import RetrievalSettings, Settings
 from llmapp.connector import Change, Checkpoint, Cursor, Upsert
 from llmapp.retrieval.dense import DenseRetriever
 from llmapp.retrieval.fusion import Fusion, convex, reciprocal_rank
-from llmapp.retrieval.lexical import LexicalRetriever
 from llmapp.types import LOCAL_USER, PUBLIC, Document, Hit
 
 CANDIDATES = (10, 20, 30, 50, 100, 200)
@@ -82,7 +81,7 @@ def find(folder: Path, qrels: str) -> Found:
     texts = {row["_id"]: row["text"] for row in rows(folder / "queries.jsonl")}
     with App(Settings(root=CACHE / folder.parent.name)) as app:
         app.ingestor.run("beir", Texts(folder), default_acl=(PUBLIC,))
-        sides = (DenseRetriever(app.catalog, app.embedder), LexicalRetriever(app.catalog))  # exact: no index has a say here
+        sides = (DenseRetriever(app.catalog, app.embedder), app.lexical)  # exact: no index has a say here
         most = max(CANDIDATES)
 
         def ask(text: str) -> tuple[list[Hit], list[Hit]]:

@@ -14,7 +14,7 @@ from llmapp.cli.main import app
 from llmapp.errors import LLMAppError
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples/01_ask_your_files"
-ANSWER_KEYS = {"answer", "citations", "model", "usage", "cost_usd", "prompt", "timings_s"}
+ANSWER_KEYS = {"answer", "citations", "model", "usage", "cost_usd", "prompt", "queries", "notes", "timings_s"}
 CITATION_KEYS = {"number", "uri", "title", "page", "start_char", "end_char", "quote"}
 HIT_KEYS = {"rank", "score", "uri", "document_id", "chunk_id", "start_char", "end_char", "page", "text"}
 ERROR_KEYS = {"code", "message", "hint", "retryable"}
