@@ -37,6 +37,7 @@ from llmapp.retrieval.fusion import convex
 from llmapp.retrieval.hybrid import HybridRetriever
 from llmapp.retrieval.indexes.chroma.embedded import ChromaIndex
 from llmapp.retrieval.lexical import LexicalRetriever
+from llmapp.retrieval.planning import Costs
 from llmapp.retrieval.projection import IndexProjection
 from llmapp.types import LOCAL_USER, PUBLIC, Document
 
@@ -122,7 +123,9 @@ def measure_speed(catalog: Catalog, embedder: MiniLMEmbedder, questions: Sequenc
             return lambda question: hybrid.retrieve(question, principal=LOCAL_USER, top_k=10)
 
         exact = search_with(DenseRetriever(catalog, embedder))
-        through_chroma = search_with(DenseRetriever(catalog, embedder, index=index, lock=lock, exact_up_to=0))
+        through_chroma = search_with(
+            DenseRetriever(catalog, embedder, index=index, lock=lock, exact_up_to=0, costs=Costs(number_s=1.0))
+        )
         times = timed(questions, [bare, exact, through_chroma])
         print("warm search, p50 over bare embedder + bare Chroma (at most 1.5)")
         print(f"planned (exact)    {times[1] / times[0]:7.2f}")

@@ -81,7 +81,8 @@ def _search(parts: Parts, traces: Traces) -> Iterator[Trace]:
     for place, rows in parts.catalog.rows_left(traces).items():
         yield Trace(f"catalog: {place}", max(1, len(ids)), rows)
     yield Trace("catalog: full text", len(traces.terms), parts.catalog.terms_left(traces))
-    yield Trace("vectors in memory", len(ids), len(ids & set(parts.catalog.live_vectors().chunk_ids)))
+    held = {vector.tobytes() for vector in parts.catalog.live_vectors().vectors} if traces.vectors else set()
+    yield Trace("vectors in memory", len(traces.vectors), len(held.intersection(traces.vectors)))
     yield Trace(f"vector index: {parts.index.name}", len(ids), len(ids & _indexed(parts)))
     needles = [*(text.encode() for text in traces.texts), *traces.vectors]
     for part in sorted(state.iterdir()):

@@ -37,6 +37,7 @@ from llmapp.errors import (
     UnknownPriceError,
 )
 from llmapp.frames import REFUSAL
+from llmapp.retrieval.planning import Costs
 from llmapp.testing.fakes import HashEmbedder, ScriptedChatModel
 from llmapp.types import Answer
 
@@ -325,6 +326,7 @@ def test_the_application_moves_with_its_folder(tmp_path, build, documents):
 
 def test_beyond_exact_search_the_index_is_asked_and_degraded_says_when_it_cannot(build, tmp_path):
     app = build(retrieval=RetrievalSettings(exact_up_to=0))
+    app.dense._costs = Costs(number_s=1.0)  # else a few documents are always searched exactly
     app.ingest()
     with FileLock(tmp_path / ".llmapp/index.lock", purpose="the index"):
         exactly = app.search("deductible")

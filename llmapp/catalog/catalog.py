@@ -18,6 +18,7 @@ from llmapp.catalog import document_rows as rows
 from llmapp.catalog import postings
 from llmapp.catalog.full_text import FullText
 from llmapp.catalog.index_state import IndexState
+from llmapp.catalog.live_table import LiveTableKeeper
 from llmapp.catalog.lock import ProcessLock
 from llmapp.catalog.purging import Purging
 from llmapp.catalog.records import Counts, DocumentRecord, PendingWork, StoredDocument
@@ -54,10 +55,11 @@ class Catalog(SyncState, Staging, Purging, FullText, Surroundings, IndexState):
         self._db = SQLiteDatabase(path, migrations="llmapp.catalog.migrations")
         SyncState.__init__(self, self._db)
         Staging.__init__(self, self._db)
-        Purging.__init__(self, self._db)
         Surroundings.__init__(self, self._db)
         IndexState.__init__(self, self._db)
-        FullText.__init__(self, self._db, words or Words())
+        live_table = LiveTableKeeper(self._db, path.with_suffix(".vectors"))
+        Purging.__init__(self, self._db, live_table)
+        FullText.__init__(self, self._db, live_table, words or Words())
 
     def close(self) -> None:
         """Close the database."""
@@ -188,8 +190,10 @@ class Catalog(SyncState, Staging, Purging, FullText, Surroundings, IndexState):
             narrowed: Whether the source grants more, to a content that is not committed yet.
         """
         with self._db.transaction() as connection:
+            rows.begin(connection)
             for document_id, grants in access.items():
                 if (document := rows.find(connection, source, document_id)) is not None:
+                    rows.touch(connection, [document])
                     connection.execute("DELETE FROM grants WHERE document = :document", {"document": document})
                     connection.executemany(
                         "INSERT INTO grants (document, name) VALUES (:document, :name)",

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 PART_CHARS = 1 << 20
 """A text is stored in parts of this length: sqlite3 and SQLite each hold a copy of what they are given."""
+_GENERATION = "COALESCE((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'generation'), 0)"
+KEPT_GENERATIONS = 1000
+"""Generations whose changes are kept, for those who follow them; who is further behind compares everything."""
 STAGED = """
     SELECT s.row AS id, d.id AS document, s.chunk_id, s.embedding, s.title, s.heading, s.text, s.start_char, s.end_char, s.page
     FROM staged_documents whole
@@ -99,9 +102,12 @@ def find(connection: Connection, source: str, document_id: str) -> int | None:
 
 
 def touch(connection: Connection, documents: Iterable[int]) -> None:
-    """Name the documents at hand."""
+    """Name the documents at hand, and note that the generation to come changes them."""
     connection.execute("DELETE FROM touched")
     connection.executemany("INSERT INTO touched VALUES (:id)", [{"id": document} for document in documents])
+    connection.execute(
+        f"INSERT INTO changes SELECT {_GENERATION} + 1, document FROM touched WHERE TRUE ON CONFLICT DO NOTHING"  # noqa: S608 - a constant
+    )
 
 
 def take_chunks(connection: Connection) -> None:
@@ -202,6 +208,7 @@ def advance(connection: Connection) -> None:
         ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(meta.value AS INTEGER) + 1 AS TEXT)
         """
     )
+    connection.execute(f"DELETE FROM changes WHERE generation <= {_GENERATION} - {KEPT_GENERATIONS}")  # noqa: S608 - constants
 
 
 def name_embedder(connection: Connection, identity: str) -> None:

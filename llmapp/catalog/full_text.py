@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from llmapp.catalog import postings
 from llmapp.catalog.database import Database, Row
 from llmapp.catalog.live_chunks import LiveChunks
+from llmapp.catalog.live_table import LiveTableKeeper
 from llmapp.types import Principal
 from llmapp.words.analysis import Words
 
@@ -57,13 +58,13 @@ class _Slots:
 class FullText(LiveChunks):
     """The part of the catalog that finds chunks by words."""
 
-    def __init__(self, database: Database, words: Words) -> None:
-        """Use the catalog's database, and bring its postings to this analysis.
+    def __init__(self, database: Database, live_table: LiveTableKeeper, words: Words) -> None:
+        """Use the catalog's database and the table that follows it, and bring the postings to this analysis.
 
         Raises:
             CatalogError: The database failed.
         """
-        super().__init__(database)
+        super().__init__(database, live_table)
         self._slots_lock = threading.Lock()
         self._parts: dict[int, _Part] = {}
         self._slots: _Slots | None = None
@@ -108,9 +109,9 @@ class FullText(LiveChunks):
         found, scores = best(
             terms, self._seen_by(principal, readable, slots), parameters=parameters or Bm25(), top_k=top_k, within=within
         )
-        names = self._names(slots.rows[found])
         scored = dict(zip(slots.rows[found].tolist(), scores.tolist(), strict=True))
-        ranked = sorted(((name, scored[row]) for row, name in names), key=lambda item: (-item[1], item[0]))
+        names = self.ids_of_rows(list(scored))
+        ranked = sorted(((name, scored[row]) for row, name in names.items()), key=lambda item: (-item[1], item[0]))
         return ranked[:top_k]
 
     def _drop_gone_postings(self) -> None:
@@ -202,14 +203,6 @@ class FullText(LiveChunks):
                 self._visible.clear()
             self._visible[principal.grants] = (slots, readable, visible)
         return visible
-
-    def _names(self, rows: NDArray[np.int64]) -> list[tuple[int, str]]:
-        """Row numbers and chunk ids of those that are still live."""
-        found = self._db.read(
-            "SELECT id, chunk_id FROM chunks WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each(:rows))",
-            {"rows": json.dumps(rows.tolist())},
-        )
-        return [(row[0], row[1]) for row in found]
 
 
 def _by_term(found: Sequence[Row], slots: _Slots) -> list[TermPostings]:

@@ -1,19 +1,19 @@
 """The chunks as a search reads them: always through a principal, always the live ones.
 
 A chunk is readable when one of its document's grants is one of the principal's. Both filters stand in the SQL, so a
-retriever cannot forget them. The vectors of all live chunks are kept in memory, one table for each generation.
+retriever cannot forget them. `readable` says the same of all chunks at once, from the table that follows the catalog.
 """
 
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from llmapp.catalog.database import Database
 from llmapp.catalog.filtering import FACTS, Filtering, facts_of
-from llmapp.catalog.records import VectorTable
+from llmapp.catalog.live_table import LiveTable, LiveTableKeeper
+from llmapp.catalog.readable import Readable, ReadableCache
 from llmapp.filters.keys import satisfies
 from llmapp.filters.tree import Filter
 from llmapp.types import Chunk, Principal
@@ -27,86 +27,60 @@ if TYPE_CHECKING:
 READABLE = (
     "EXISTS (SELECT 1 FROM grants g WHERE g.document = c.document AND g.name IN (SELECT value FROM json_each(:grants)))"
 )
-_READABLE_ROWS = """
-    SELECT c.id FROM chunks c
-    WHERE c.document IN (SELECT g.document FROM grants g WHERE g.name IN (SELECT value FROM json_each(:grants)))
-    ORDER BY c.id
-"""
 _OF_CHUNK = 10
 """Columns of a chunk; behind them stand the facts of its document."""
-_MOST_CACHED_PRINCIPALS = 256
 
 
 class LiveChunks(Filtering):
     """The part of the catalog that retrieval reads."""
 
-    def __init__(self, database: Database) -> None:
-        """Use the catalog's database."""
+    def __init__(self, database: Database, live_table: LiveTableKeeper) -> None:
+        """Use the catalog's database, and the table that follows it."""
         super().__init__(database)
-        self._cache_lock = threading.Lock()
-        self._table: tuple[int, VectorTable] | None = None
-        self._rows: dict[frozenset[str], tuple[int, NDArray[np.int64]]] = {}
+        self._live_table = live_table
+        self._views = ReadableCache()
 
     def generation(self) -> int:
         """A number that grows with every committed change of documents."""
-        rows = self._db.read("SELECT value FROM meta WHERE key = 'generation'")
-        return int(rows[0][0]) if rows else 0
+        return self._live_table.generation()
 
     def chunk_ids(self) -> set[str]:
         """The ids of all live chunks."""
         return {row[0] for row in self._db.read("SELECT chunk_id FROM chunks")}
 
-    def live_vectors(self) -> VectorTable:
-        """The vectors of all live chunks, kept in memory until the next generation.
+    def live_vectors(self) -> LiveTable:
+        """The vectors of all live chunks. No principal: vectors alone are no answer."""
+        return self._live_table.table()
 
-        No principal: vectors alone are no answer. Whoever shows a chunk goes through `readable_rows` and `chunks`.
-        """
-        with self._cache_lock:
-            generation = self.generation()
-            if self._table is None or self._table[0] != generation:
-                self._table = (generation, self._load_vectors())
-            return self._table[1]
-
-    def readable_rows(self, principal: Principal, where: Filter | None = None) -> NDArray[np.int64]:
-        """Row numbers of the live chunks that `principal` may read, ascending. Shape (n,).
+    def readable(self, principal: Principal, where: Filter | None = None) -> Readable:
+        """The live chunks that `principal` may read, as places in the table of vectors.
 
         Args:
             principal: Who asks.
             where: What their documents must satisfy; None is nothing.
         """
-        import numpy as np
+        table = self._live_table.table()
+        return self._views.get(table, table.access.readable(principal.grants), where, self.matching_documents)
 
-        rows = self._readable_rows(principal)
-        return (
-            rows
-            if where is None
-            else np.intersect1d(rows, self._rows_of(self.matching_documents(where)), assume_unique=True)
-        )
+    def readable_rows(self, principal: Principal, where: Filter | None = None) -> NDArray[np.int64]:
+        """Row numbers of what is `readable`, ascending. Shape (n,)."""
+        return self.readable(principal, where).rows
 
-    def _rows_of(self, documents: NDArray[np.int64]) -> NDArray[np.int64]:
-        import numpy as np
-
+    def ids_of_rows(self, rows: Sequence[int]) -> dict[int, str]:
+        """Ids of those chunks, by row number, that are live."""
         found = self._db.read(
-            "SELECT id FROM chunks WHERE document IN (SELECT value FROM json_each(:documents))",
-            {"documents": json.dumps(documents.tolist())},
+            "SELECT id, chunk_id FROM chunks WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each(:rows))",
+            {"rows": json.dumps(list(rows))},
         )
-        return np.fromiter((row[0] for row in found), dtype=np.int64, count=len(found))
+        return {row[0]: row[1] for row in found}
 
-    def _readable_rows(self, principal: Principal) -> NDArray[np.int64]:
-        import numpy as np
-
-        generation = self.generation()
-        with self._cache_lock:
-            cached = self._rows.get(principal.grants)
-        if cached is not None and cached[0] == generation:
-            return cached[1]
-        found = self._db.read(_READABLE_ROWS, grants_of(principal))
-        rows = np.fromiter((row[0] for row in found), dtype=np.int64, count=len(found))
-        with self._cache_lock:
-            if len(self._rows) >= _MOST_CACHED_PRINCIPALS:
-                self._rows.clear()
-            self._rows[principal.grants] = (generation, rows)
-        return rows
+    def rows_of_ids(self, ids: Sequence[str]) -> dict[str, int]:
+        """Row numbers of those chunks, by id, that are live."""
+        found = self._db.read(
+            "SELECT chunk_id, id FROM chunks WHERE chunk_id IN (SELECT value FROM json_each(:ids))",
+            {"ids": json.dumps(list(ids))},
+        )
+        return {row[0]: row[1] for row in found}
 
     def chunks(self, ids: Sequence[str], *, principal: Principal, where: Filter | None = None) -> dict[str, Chunk]:
         """Those of `ids` that are live, that `principal` may read, and whose documents satisfy `where`; None is nothing."""
@@ -159,17 +133,6 @@ class LiveChunks(Filtering):
             {"ids": json.dumps(list(chunk_ids))},
         )
         return {row[0]: np.frombuffer(row[1], dtype="<f4") for row in rows}
-
-    def _load_vectors(self) -> VectorTable:
-        import numpy as np
-
-        rows = self._db.read(
-            "SELECT c.id, c.chunk_id, e.vector FROM chunks c JOIN embeddings e ON e.id = c.embedding ORDER BY c.id"
-        )
-        numbers = np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
-        flat = np.frombuffer(b"".join(row[2] for row in rows), dtype="<f4")
-        vectors = flat.reshape(len(rows), -1) if rows else np.zeros((0, 0), dtype=np.float32)
-        return VectorTable(chunk_ids=[row[1] for row in rows], rows=numbers, vectors=vectors)
 
 
 def grants_of(principal: Principal) -> dict[str, object]:

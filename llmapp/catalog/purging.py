@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from llmapp.catalog import document_rows as rows
 from llmapp.catalog import postings
 from llmapp.catalog.database import Database
+from llmapp.catalog.live_table import LiveTableKeeper
 from llmapp.catalog.records import Traces
 
 _SAMPLE_CHARS = 40
@@ -28,9 +29,10 @@ _MOST_OTHERS = 1_000
 class Purging:
     """The part of the catalog that forgets."""
 
-    def __init__(self, database: Database) -> None:
-        """Use the catalog's database."""
+    def __init__(self, database: Database, live_table: LiveTableKeeper) -> None:
+        """Use the catalog's database, and what is kept of it for searching."""
         self._db = database
+        self._live_table = live_table
 
     def named(self, name: str) -> list[tuple[str, str]]:
         """Source and id of the documents that a person may mean: by ``source:id``, by id or by uri; also those set aside."""
@@ -72,6 +74,7 @@ class Purging:
             for number in postings.segments(connection):
                 postings.drop_gone(connection, number)
             rows.advance(connection)
+        self._live_table.clear()
         self._db.compact()
 
     def is_purged(self, source: str, document_id: str) -> bool:

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import JsonValue
 
 from llmapp.types import Chunk
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 RunStatus = Literal["running", "completed", "completed_with_failures", "failed", "interrupted"]
 Retry = Literal["host", "source", "never"]
@@ -142,17 +138,6 @@ class PendingWork:
     seq: int
     chunk_id: str
     action: Literal["upsert", "delete"]
-
-
-@dataclass(frozen=True, slots=True)
-class VectorTable:
-    """The vectors of all live chunks at one generation."""
-
-    chunk_ids: list[str]
-    rows: NDArray[np.int64]
-    """Catalog row numbers, ascending. Shape (n,)."""
-    vectors: NDArray[np.float32]
-    """Unit vectors. Shape (n, dim)."""
 
 
 @dataclass(frozen=True, slots=True)

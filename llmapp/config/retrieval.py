@@ -40,7 +40,7 @@ class RetrievalSettings(Table):
     queries: int = Field(default=1, ge=1, le=6)
     """Searches for a question to be answered: its own, and other wordings that the chat model writes; above 1 a paid call."""
     exact_up_to: int = Field(default=10_000, ge=0)
-    """Readable chunks up to which vectors are compared one by one; above, the vector index is asked."""
+    """Readable chunks up to which vectors are compared one by one; above, the vector index is asked where that is faster."""
     language: Language = "en"
     """Whose word stems and stop words full text goes by, ISO 639-1, or `none`; it is for words in Latin letters, other scripts tell their language. Another one writes the full text anew."""
     bm25_k1: float = Field(default=1.2, ge=0, le=100)

@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 
 from llmapp.catalog.catalog import Catalog
@@ -121,17 +120,6 @@ def test_readable_rows_follow_a_change_of_the_access_list(catalog, put, record):
     assert len(catalog.readable_rows(ann)) == 1
     put(record("a", "word", acl=()))
     assert len(catalog.readable_rows(ann)) == 0
-
-
-def test_the_table_of_vectors_follows_the_catalog(catalog, put, record, embedder):
-    assert catalog.live_vectors().chunk_ids == []
-    put(record("a", "alpha"), record("b", "beta"))
-    table = catalog.live_vectors()
-    assert table.vectors.shape == (2, embedder.dim)
-    by_id = catalog.vectors(table.chunk_ids)
-    assert all(np.array_equal(by_id[name], row) for name, row in zip(table.chunk_ids, table.vectors, strict=True))
-    catalog.delete("s", ["a"])
-    assert len(catalog.live_vectors().chunk_ids) == 1
 
 
 def test_lexical_search_stems_and_folds_accents(catalog, put, record):

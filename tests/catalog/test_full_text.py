@@ -119,7 +119,7 @@ def test_a_filter_narrows_what_is_found_and_changes_no_score(catalog, put, recor
     everything = dict(catalog.match("storm water", principal=LOCAL_USER, top_k=99))
     table = catalog.live_vectors()
     rows = table.rows[::3]
-    within = {table.chunk_ids[index] for index in range(0, len(table.chunk_ids), 3)}
+    within = set(catalog.ids_of_rows(rows.tolist()).values())
     found = catalog.match("storm water", principal=LOCAL_USER, top_k=99, rows=rows)
     assert dict(found) == {name: score for name, score in everything.items() if name in within}
     assert catalog.match("storm", principal=LOCAL_USER, top_k=9, rows=np.zeros(0, dtype=np.int64)) == []

@@ -84,7 +84,7 @@ def test_dropping_what_is_staged_keeps_the_vectors_that_live_chunks_use(catalog,
     catalog.stage([staged(new, complete=False)], vectors(embedder, new))
     catalog.drop_staged()
     assert catalog.known_embeddings(new.embedding_keys) == {new.embedding_keys[0]}
-    assert len(catalog.live_vectors().chunk_ids) == 1
+    assert len(catalog.live_vectors().live_slots()) == 1
 
 
 def test_a_document_that_is_deleted_leaves_nothing_staged(catalog, put, record, embedder):

@@ -128,7 +128,7 @@ def test_several_changed_documents_of_one_batch_keep_their_vectors(ingestor, cat
     run(ingestor, *upserts(*(document(name, f"old {name}") for name in names)))
     assert run(ingestor, *upserts(*(document(name, f"new {name}") for name in names))).changed == 5
     table = catalog.live_vectors()
-    assert len(table.chunk_ids) == 5
+    assert len(table.live_slots()) == 5
     assert np.allclose(np.linalg.norm(table.vectors, axis=1), 1)
 
 
@@ -136,7 +136,7 @@ def test_documents_that_swap_their_texts_keep_their_vectors(ingestor, catalog):
     run(ingestor, *upserts(document("a", "one", title="t"), document("b", "two", title="t")))
     report = run(ingestor, *upserts(document("a", "two", title="t"), document("b", "one", title="t")))
     assert (report.changed, report.embedded_texts) == (2, 0)
-    assert len(catalog.live_vectors().chunk_ids) == 2
+    assert len(catalog.live_vectors().live_slots()) == 2
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,16 @@ from hypothesis import strategies as st
 from llmapp.catalog.catalog import Catalog
 from llmapp.catalog.lock import FileLock
 from llmapp.retrieval.dense import DenseRetriever
+from llmapp.retrieval.planning import Costs
 from llmapp.retrieval.projection import IndexProjection
 from llmapp.types import LOCAL_USER, PUBLIC, Principal
 
 WORDS = ["water", "fire", "glass", "wine", "claim", "policy", "paid", "broken"]
 GRANTS = [PUBLIC, "user:ann", "user:bob", "group:claims", "group:sales"]
 PRINCIPALS = [LOCAL_USER, Principal("ann"), Principal("bob", ("claims",)), Principal("eve", ("sales", "claims"))]
+
+SLOW_TO_COMPARE = Costs(number_s=1.0)
+"""Makes the index the faster way, however few there are."""
 
 
 @pytest.fixture
@@ -24,7 +28,7 @@ def exact(catalog, embedder):
 @pytest.fixture
 def through_index(catalog, embedder, index, lock):
     lock.acquire()
-    yield DenseRetriever(catalog, embedder, index=index, lock=lock, exact_up_to=0)
+    yield DenseRetriever(catalog, embedder, index=index, lock=lock, exact_up_to=0, costs=SLOW_TO_COMPARE)
     lock.release()
 
 
@@ -90,7 +94,7 @@ def test_few_readable_among_many_are_all_found(through_index, projection, put, m
 def test_an_index_that_another_process_holds_is_left_alone(catalog, embedder, index, put, tmp_path):
     put(flood="water")
     lock = FileLock(tmp_path / "other.lock", purpose="the index")
-    retriever = DenseRetriever(catalog, embedder, index=index, lock=lock, exact_up_to=0)
+    retriever = DenseRetriever(catalog, embedder, index=index, lock=lock, exact_up_to=0, costs=SLOW_TO_COMPARE)
     with FileLock(tmp_path / "other.lock", purpose="the index"):
         assert names(retriever.retrieve("water", principal=LOCAL_USER, top_k=3)) == ["flood"]
     assert retriever.degraded == "another process holds the vector index; exact search serves"
@@ -156,7 +160,7 @@ def test_both_paths_find_what_brute_force_finds_and_nothing_foreign(
             projection.apply_pending()
         expected = oracle(embedder, held, query, principal, top_k)
         exact = DenseRetriever(catalog, embedder)
-        through_index = DenseRetriever(catalog, embedder, index=index, lock=lock, exact_up_to=0)
+        through_index = DenseRetriever(catalog, embedder, index=index, lock=lock, exact_up_to=0, costs=SLOW_TO_COMPARE)
         for retriever in (exact, through_index):
             hits = retriever.retrieve(query, principal=principal, top_k=top_k)
             # An approximate index may prefer another of equally near chunks.

@@ -12,9 +12,13 @@ from llmapp.errors import IndexUnavailableError, LockedError
 from llmapp.retrieval.dense import DenseRetriever
 from llmapp.retrieval.indexes.chroma.embedded import ChromaIndex
 from llmapp.retrieval.indexes.chroma.seal import Seal
+from llmapp.retrieval.planning import Costs
 from llmapp.retrieval.projection import IndexProjection
 from llmapp.testing.fakes import HashEmbedder
 from llmapp.types import LOCAL_USER
+
+SLOW_TO_COMPARE = Costs(number_s=1.0)
+"""Makes the index the faster way, however few there are."""
 
 
 def documents(count):
@@ -116,7 +120,7 @@ def test_a_damaged_index_is_noticed_search_goes_on_and_a_rebuild_heals(
     check = projection.verify()
     assert not check.ok
     assert check.reason
-    retriever = DenseRetriever(catalog, embedder, index=index, lock=lock, exact_up_to=0)
+    retriever = DenseRetriever(catalog, embedder, index=index, lock=lock, exact_up_to=0, costs=SLOW_TO_COMPARE)
     with lock:
         assert retriever.retrieve("word7", principal=LOCAL_USER, top_k=3) == expected
     assert "exact search serves" in retriever.degraded

@@ -40,7 +40,7 @@ class ExactIndex:
         table = self._catalog.live_vectors()
         if len(table.rows) and table.vectors.shape[1] != len(vector):
             raise DimensionMismatchError(stored=table.vectors.shape[1], given=len(vector))
-        return search_exact(table, table.rows, vector, top_k=top_k)
+        return search_exact(table, table.live_slots(), vector, top_k=top_k, names=self._catalog.ids_of_rows)
 
     def ids(self) -> set[str]:
         """The ids of all live chunks."""
