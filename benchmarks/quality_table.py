@@ -19,6 +19,7 @@ import argparse
 import hashlib
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,7 +37,6 @@ from llmapp.evaluation.measures import MAIN, score_rankings
 from llmapp.evaluation.questions import Dataset
 from llmapp.evaluation.retrieval import RetrievalReport, rank_questions
 from llmapp.protocols import Embedder, Retriever
-from llmapp.retrieval.lexical import LexicalRetriever
 
 SETS = {
     "SciFact": "scifact/beir",
@@ -82,7 +82,9 @@ def table(app: App, names: Sequence[str], *, split: str, most: int | None) -> li
     ]
     for name in names:
         folder, _, inner = SETS[name].partition("/")
-        dataset = load_dataset(data_folder(folder) / inner, split=split).sample(most)
+        dataset = load_dataset(data_folder(folder) / inner, split=split)
+        judged = tuple(question for question in dataset.questions if question.is_judged)
+        dataset = replace(dataset, questions=judged).sample(most)
         with ProgressBar() as progress, asked(app, dataset, progress) as corpus_app:
             reports = [search_of(app, dataset, corpus_app, retriever) for retriever in retrievers(corpus_app)]
         first = reports[0]
@@ -93,7 +95,7 @@ def table(app: App, names: Sequence[str], *, split: str, most: int | None) -> li
 
 
 def retrievers(app: App) -> list[Retriever]:
-    return [LexicalRetriever(app.catalog), app.dense, app.retriever]
+    return [app.lexical, app.dense, app.retriever]
 
 
 def search_of(app: App, dataset: Dataset, corpus_app: App, retriever: Retriever) -> RetrievalReport:
@@ -101,7 +103,7 @@ def search_of(app: App, dataset: Dataset, corpus_app: App, retriever: Retriever)
         return rank_questions(
             corpus_app,
             dataset,
-            lambda text, principal, top_k: retriever.retrieve(text, principal=principal, top_k=top_k),
+            lambda question, top_k: retriever.retrieve(question.text, principal=question.principal, top_k=top_k),
             corpus=corpus_fingerprint(app, dataset),
             progress=progress,
         )

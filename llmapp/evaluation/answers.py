@@ -212,7 +212,7 @@ class _Interview:
             return Asked(question, None, 0.0, f"not asked: {self.error.message}")
         started = time.perf_counter()
         try:
-            answer = self._app.ask(question.text, principal=question.principal)
+            answer = self._app.ask(question.text, principal=question.principal, where=question.where)
         except LLMAppError as error:
             self._failed += 1
             self.error = error

@@ -27,6 +27,7 @@ _ALIKE = (
     "root",
     "model",
     "api_key",
+    "reranker_api_key",
     "model_options",
     "embedder",
     "embedder_api_key",

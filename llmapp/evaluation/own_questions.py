@@ -8,14 +8,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
-from llmapp.errors import DatasetError
+from llmapp.errors import DatasetError, FilterError
 from llmapp.evaluation.questions import Dataset, Question, fingerprint_of
 from llmapp.evaluation.reading import at_line, read_objects
+from llmapp.filters.reading import parse_filter
 from llmapp.types import Principal
 
 _LISTS = {"document": "documents", "quote": "quotes", "answer": "answers"}
@@ -42,6 +44,7 @@ class _Line(BaseModel):
     answers: tuple[str, ...] = ()
     unanswerable: bool = False
     principal: _Asker = _Asker(user="local")
+    where: str | dict[str, JsonValue] | None = None
     tags: tuple[str, ...] = ()
 
     @model_validator(mode="before")
@@ -68,6 +71,17 @@ class _Line(BaseModel):
             raise ValueError("a blank question")
         return text
 
+    @field_validator("where")
+    @classmethod
+    def _filters(cls, where: str | dict[str, JsonValue] | None) -> str | None:
+        if where is None:
+            return None
+        try:
+            parse_filter(where)
+        except FilterError as error:
+            raise ValueError(error.message) from error
+        return where if isinstance(where, str) else json.dumps(where)
+
     @model_validator(mode="after")
     def _is_one_thing(self) -> _Line:
         if self.unanswerable and (self.documents or self.quotes or self.answers):
@@ -77,7 +91,7 @@ class _Line(BaseModel):
     def value(self) -> Question:
         asker = self.principal
         principal = Principal(asker.user, asker.groups, asker.tenant)
-        name = self.id or fingerprint_of([self.question, repr(principal)])[:_ID_DIGITS]
+        name = self.id or fingerprint_of([self.question, repr(principal), str(self.where)])[:_ID_DIGITS]
         return Question(
             name,
             self.question,
@@ -86,6 +100,7 @@ class _Line(BaseModel):
             answers=self.answers,
             unanswerable=self.unanswerable,
             principal=principal,
+            where=None if self.where is None else str(self.where),
             tags=self.tags,
         )
 

@@ -33,6 +33,8 @@ class Question:
     """Whether the right answer is that the documents do not answer."""
     principal: Principal = LOCAL_USER
     """Who asks."""
+    where: str | None = None
+    """A filter that documents must satisfy; None is nothing."""
     tags: tuple[str, ...] = ()
     """Words of the data set's own, for its readers."""
 

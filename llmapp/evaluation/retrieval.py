@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from llmapp.application import App
     from llmapp.protocols import Progress
-    from llmapp.types import Hit, Principal
+    from llmapp.types import Hit
 
-    Search = Callable[[str, Principal, int], Sequence[Hit]]
+    Search = Callable[[Question, int], Sequence[Hit]]
 
 DEPTH = 100
 """Documents of a ranking, as usual with BEIR's sets."""
@@ -129,8 +129,8 @@ def evaluate_retrieval(
     """
     with asked(app, dataset, ingesting) as corpus_app:
 
-        def search(text: str, principal: Principal, top_k: int) -> Sequence[Hit]:
-            return corpus_app.search(text, principal=principal, top_k=top_k)
+        def search(question: Question, top_k: int) -> Sequence[Hit]:
+            return corpus_app.search(question.text, principal=question.principal, where=question.where, top_k=top_k)
 
         return rank_questions(
             corpus_app, dataset, search, depth=depth, progress=asking, corpus=corpus_fingerprint(app, dataset)
@@ -145,7 +145,7 @@ def rank_questions(
     Args:
         app: What is searched.
         dataset: The questions.
-        search: Takes a text, who asks, and how many chunks are wanted, and brings hits, best first.
+        search: Takes a question and how many chunks are wanted, and brings hits, best first.
         corpus: Fingerprint of the documents.
         depth: Items of a ranking.
         progress: Told of every question.
@@ -195,7 +195,7 @@ def _expected(question: Question, documents: Mapping[str, int]) -> Mapping[str, 
 def _rank(question: Question, documents: Mapping[str, int], search: Search, depth: int) -> Ranking:
     wanted = depth if question.quotes else depth * _CHUNKS_A_DOCUMENT
     started = time.perf_counter()
-    hits = search(question.text, question.principal, wanted)
+    hits = search(question, wanted)
     seconds = time.perf_counter() - started
     labels = _quoted(question, documents, hits) if question.quotes else [[hit.chunk.key] for hit in hits]
     items = tuple(dict.fromkeys(item for label in labels for item in label))[:depth]

@@ -122,6 +122,7 @@ def test_own_questions_say_who_asks_and_what_is_expected(tmp_path):
         ({"question": "x?", "document": "a", "documents": ["b"]}, "both document and documents"),
         ({"question": "x?", "unanswerable": True, "answer": "1"}, "an unanswerable question has no"),
         ({"question": "x?", "quote": "  "}, "a blank text"),
+        ({"question": "x?", "document": "a", "where": "year >="}, "where"),
         ({"question": "first?"}, "stands in line 1 already"),
     ],
 )

@@ -126,6 +126,14 @@ def test_a_question_is_asked_by_its_principal(app, tmp_path):
     assert value(report_on(app, seen)) == 1.0
 
 
+def test_a_question_is_asked_within_its_filter(app):
+    text = "Up to what amount is a stolen bicycle insured?"
+    within = Question("q", text, documents={"bike.md": 1}, where='document_id = "bike.md"')
+    assert value(report_on(app, within)) == 1.0
+    without = Question("q", text, documents={"bike.md": 1}, where='document_id = "water.md"')
+    assert value(report_on(app, without)) == 0.0
+
+
 def test_without_documents_or_without_judgements_there_is_an_error(tmp_path, app):
     from llmapp.application import App
 
