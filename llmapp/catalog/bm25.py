@@ -22,7 +22,7 @@ class Bm25:
 
     k1: float = 1.2
     """From which number of occurrences on a further one counts little, from 0 (only whether a term occurs)."""
-    b: float = 0.75
+    b: float = 0.4
     """How much a long text must repeat a term, from 0 (not at all) to 1 (in proportion)."""
 
 

@@ -45,5 +45,5 @@ class RetrievalSettings(Table):
     """Whose word stems and stop words full text goes by, ISO 639-1, or `none`; it is for words in Latin letters, other scripts tell their language. Another one writes the full text anew."""
     bm25_k1: float = Field(default=1.2, ge=0, le=100)
     """How soon the repetition of a word counts no more; 0 is at once."""
-    bm25_b: float = Field(default=0.75, ge=0, le=1)
+    bm25_b: float = Field(default=0.4, ge=0, le=1)
     """How much long texts are held down, from 0 to 1."""

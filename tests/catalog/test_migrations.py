@@ -57,6 +57,25 @@ def test_a_catalog_of_the_first_version_opens_with_all_it_held(tmp_path):
         assert catalog.text("s", "own", principal=LOCAL_USER) is None
 
 
+def test_what_the_second_version_had_staged_has_row_numbers_of_its_own_and_is_found_once_it_is_live(tmp_path):
+    first_version(tmp_path / "catalog.db")
+    script = (resources.files("llmapp.catalog.migrations") / "0002_ingestion.sql").read_text(encoding="utf-8")
+    with closing(sqlite3.connect(tmp_path / "catalog.db", isolation_level=None)) as db:
+        for statement in _statements(script):
+            db.execute(statement)
+        for start in (0, 10):
+            chunk = ("s", "own", "v", start, start + 9, f"staged{start}", 1, "Title", "", f"stone number {start}", None)
+            db.execute(f"INSERT INTO staged_chunks VALUES ({','.join('?' * 11)})", chunk)
+        db.execute("INSERT INTO staged_documents VALUES ('s', 'own', 'v')")
+        db.execute("PRAGMA user_version = 2")
+    with closing(Catalog(tmp_path / "catalog.db")) as catalog:
+        assert catalog.match("stone", principal=LOCAL_USER, top_k=5) == []
+        catalog.swap_staged(chunker="c", embedder="e")
+        assert len(catalog.match("stone", principal=LOCAL_USER, top_k=5)) == 2
+        assert len(catalog.match("words", principal=LOCAL_USER, top_k=5)) == 1
+        assert catalog.live_vectors().rows.tolist() == [2, 3, 4]
+
+
 def test_opening_it_again_changes_nothing(tmp_path):
     first_version(tmp_path / "catalog.db")
     digests = set()

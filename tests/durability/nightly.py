@@ -202,6 +202,12 @@ class FileIndex:
         self.path.unlink(missing_ok=True)
         self.close()
 
+    def vectors(self, ids):
+        return {name: vector for name, vector in self._load().items() if name in set(ids)}
+
+    def settle(self):
+        """Nothing is put off."""
+
     def close(self):
         self.entries: dict[str, np.ndarray] | None = None
         self.matrix: np.ndarray | None = None

@@ -16,6 +16,7 @@ def test_an_identifier_is_a_term_as_it_is_written_beside_its_parts():
     assert ENGLISH.terms("INV-2031/7") == ["inv-2031/7", "inv", "2031", "7"]
     assert ENGLISH.terms("v1.2.3")[0] == "v1.2.3"
     assert ENGLISH.terms("foo_bar") == ["foo_bar", "foo", "bar"]
+    assert ENGLISH.terms("well-known and/or") == ["well", "known", "and", "or"]
     assert ENGLISH.terms("write to A@b.com.") == ["write", "to", "a@b.com", "a", "b", "com"]
 
 
