@@ -45,8 +45,8 @@ class Catalog(SyncState, Staging, Purging, FullText, Surroundings, IndexState):
 
         Args:
             path: The file.
-            words: How texts become terms; with another one than before the full text is written anew, which takes a minute
-                for 200,000 chunks. None is `Words()`.
+            words: How texts become terms; with another one than before the full text is written anew before this returns.
+                None is `Words()`.
 
         Raises:
             CatalogVersionError: Written by a newer llmapp.

@@ -35,11 +35,11 @@ _POSTINGS = """
 """
 """Every segment that is searched, with the terms that it has: one statement sees one state."""
 _REINDEX_CHUNKS = 8192
-"""Chunks that another analysis goes through in one transaction. About 5 s."""
+"""Chunks that another analysis goes through in one transaction."""
 _MOST_GONE = 0.25
 """Share of the postings that may be of deleted chunks; they cost room and time, and are found by nobody."""
 _MOST_CACHED = 64
-"""Principals whose visible slots are kept; 2 MB each at 500,000 chunks."""
+"""Principals whose visible slots are kept; a byte for each chunk."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ _SMALLEST = 64
 _MOST_ALIKE = 8
 """Segments of about the same size, within a factor of this, from which on they are merged."""
 _FULL = 1 << 14
-"""Chunks from which on a segment is merged no more: a merge takes a second or two and 100 MB, and no more as the catalog grows."""
+"""Chunks from which on a segment is merged no more: so a merge takes no longer as the catalog grows."""
 
 WORDS = "SELECT value FROM meta WHERE key = 'words'"
 """Identity of the analysis of the postings that are searched."""
