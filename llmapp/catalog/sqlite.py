@@ -16,7 +16,8 @@ from llmapp.catalog.lock import FileLock
 from llmapp.errors import CatalogError
 
 _HINT = "check that it can be written; if it is damaged, move it away and ingest again"
-_NO_ROOM = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
+_NO_ROOM = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
+"""The second without a detail comes where a statement of a migration cannot write; all other failures of a disk have one."""
 
 
 class SQLiteDatabase(Database):

@@ -21,7 +21,7 @@ _PART_TOKENS = 500
 _LEAST_ROOM_TOKENS = 100
 _PASSAGES_A_SEARCH = 100
 """A search is a question with up to 100 passages; a passage that is longer than 500 tokens, the question included, counts as
-several (https://cohere.com/pricing, read 2026-11). Where the question leaves less than 100 of them, 100 are taken."""
+several (as Cohere states its "search unit": https://cohere.com/pricing; check it against your contract). Where the question leaves less than 100 of them, 100 are taken."""
 
 
 class GuardedScorer:
