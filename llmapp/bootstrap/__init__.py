@@ -149,7 +149,11 @@ class Parts:
         given = self.settings.embedder_options
         options = given.model_copy(update={"settings": with_secrets(given.settings)})
         return build_embedder(
-            self.settings.embedder, options, root=self.settings.root, api_key=self.settings.embedder_api_key
+            self.settings.embedder,
+            options,
+            root=self.settings.root,
+            api_key=self.settings.embedder_api_key,
+            cache=self.settings.state / "models",
         )
 
     @part

@@ -76,7 +76,9 @@ def is_remote(name: str) -> bool:
     return name.partition(":")[0] in {OPENAI_COMPATIBLE, LANGCHAIN}
 
 
-def build_embedder(name: str, options: EmbedderOptions, *, root: Path, api_key: SecretStr | None = None) -> Embedder:
+def build_embedder(
+    name: str, options: EmbedderOptions, *, root: Path, api_key: SecretStr | None = None, cache: Path | None = None
+) -> Embedder:
     """Build the embedder that a name stands for. No model is loaded and no server is called yet.
 
     Args:
@@ -84,6 +86,7 @@ def build_embedder(name: str, options: EmbedderOptions, *, root: Path, api_key: 
         options: Of the settings; one that the embedder does not take is an error.
         root: Folder of llmapp.toml, to which files are relative.
         api_key: Of an OpenAI-compatible server.
+        cache: Folder in which local models are kept in a faster form; None runs them as they are.
 
     Raises:
         ConfigError: No such kind of embedder, an option that it does not take, or one that it lacks.
@@ -106,7 +109,7 @@ def build_embedder(name: str, options: EmbedderOptions, *, root: Path, api_key: 
         return _openai_compatible(model, options, root, api_key)
     if kind == LANGCHAIN:
         return _langchain(model, options, root)
-    return _sentence_transformer(model, options, root) if kind == SENTENCE_TRANSFORMERS else _minilm()
+    return _sentence_transformer(model, options, root, cache) if kind == SENTENCE_TRANSFORMERS else _minilm()
 
 
 def _minilm() -> Embedder:
@@ -115,7 +118,7 @@ def _minilm() -> Embedder:
     return MiniLMEmbedder()
 
 
-def _sentence_transformer(model: str, options: EmbedderOptions, root: Path) -> Embedder:
+def _sentence_transformer(model: str, options: EmbedderOptions, root: Path, cache: Path | None) -> Embedder:
     from llmapp.retrieval.embedders.model_folder import find_model
     from llmapp.retrieval.embedders.sentence_transformer import sentence_transformer
 
@@ -126,6 +129,7 @@ def _sentence_transformer(model: str, options: EmbedderOptions, root: Path) -> E
         dimensions=options.dimensions,
         max_tokens=options.max_tokens,
         device=options.device,
+        cache=cache,
     )
 
 

@@ -72,10 +72,10 @@ class MiniLMEmbedder:
         if not tokens:
             return vectors
         session = self._load()
-        batches = _batches([len(ids) for ids in tokens])
-        with ThreadPoolExecutor(min(_cores(), len(batches)), thread_name_prefix="embed") as pool:
-            results = pool.map(lambda batch: _run(session, [tokens[i] for i in batch]), batches)
-            for batch, result in zip(batches, results, strict=True):
+        parts = batches([len(ids) for ids in tokens])
+        with ThreadPoolExecutor(min(cores(), len(parts)), thread_name_prefix="embed") as pool:
+            results = pool.map(lambda batch: _run(session, [tokens[i] for i in batch]), parts)
+            for batch, result in zip(parts, results, strict=True):
                 vectors[batch] = result
         return vectors
 
@@ -108,9 +108,17 @@ class MiniLMEmbedder:
 
 
 def _open_session(weights: Path | None) -> InferenceSession:
+    return open_session(_checked_weights(weights))
+
+
+def open_session(content: bytes) -> InferenceSession:
+    """Open a graph so that one batch runs on one thread.
+
+    Raises:
+        EmbedderError: It is none.
+    """
     import onnxruntime
 
-    content = _checked_weights(weights)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -138,8 +146,8 @@ def _wheel_weights() -> Path:
     return path
 
 
-def _batches(lengths: Sequence[int]) -> list[list[int]]:
-    """Positions of `lengths` in batches of about equal lengths, the longest first so that no core waits at the end."""
+def batches(lengths: Sequence[int]) -> list[list[int]]:
+    """Positions of `lengths`, which are in tokens, in batches of about equal lengths, the longest first so that no core waits at the end."""
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     batches = []
     start = 0
@@ -171,6 +179,6 @@ def _run(session: InferenceSession, tokens: Sequence[Sequence[int]]) -> FloatArr
     return vectors
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -54,6 +54,26 @@ class ModelFolder:
         """Classes of its modules in order, e.g. ``("Transformer", "Pooling", "Normalize")``."""
         return tuple(str(module["type"]).rsplit(".", 1)[-1] for module in self._modules)
 
+    @property
+    def model_type(self) -> str:
+        """Architecture of its transformer, e.g. ``bert``."""
+        return str(self._config.get("model_type"))
+
+    @property
+    def heads(self) -> int:
+        """Attention heads of its transformer; 0 when the files do not tell."""
+        return int(self._config.get("num_attention_heads") or 0)
+
+    @property
+    def hidden(self) -> int:
+        """Width of its transformer; 0 when the files do not tell."""
+        return int(self._config.get("hidden_size") or 0)
+
+    @cached_property
+    def pools_prompt(self) -> bool:
+        """Whether the tokens of a prompt are part of the vector, as those of the text are."""
+        return all(self._json(f"{module['path']}/config.json").get("include_prompt", True) for module in self._modules)
+
     @cached_property
     def dim(self) -> int:
         """Length of a vector.

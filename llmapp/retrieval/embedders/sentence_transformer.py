@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from llmapp.errors import ConfigError, EmbedderError, MissingDependencyError
+from llmapp.retrieval.embedders.fused import FusedModel
 from llmapp.retrieval.embedders.model_folder import EXTRA, ModelFolder
 from llmapp.retrieval.embedders.prompted import Encoded, Facts, PromptedEmbedder
 from llmapp.retrieval.embedders.prompts import Prompts, prompts_for
@@ -24,6 +26,7 @@ def sentence_transformer(
     dimensions: int | None = None,
     max_tokens: int | None = None,
     device: str | None = None,
+    cache: Path | None = None,
 ) -> PromptedEmbedder:
     """An embedder of a model on disk; it is loaded when the first text is embedded.
 
@@ -34,6 +37,7 @@ def sentence_transformer(
         dimensions: The first so many of every vector are used, for models that were trained for it; None is all.
         max_tokens: Tokens of one input, prompt and special tokens included; None is what the model takes, 512 at most.
         device: E.g. ``cpu``, ``cuda:1``, ``mps``; None takes the best that torch finds.
+        cache: Folder in which the model is kept as a fused graph, for the CPU; None always runs torch.
 
     Raises:
         ConfigError: More dimensions or tokens are asked for than the model has.
@@ -41,7 +45,8 @@ def sentence_transformer(
     """
     prompts = prompts_for(folder.name, folder.prompts, query=query_prompt, document=document_prompt)
     model = TorchModel(folder, device=device)
-    embedder = PromptedEmbedder(model, _facts(folder, prompts, dimensions), max_tokens=max_tokens)
+    served = FusedModel(folder, model, cache) if cache is not None and device in {None, "cpu"} else model
+    embedder = PromptedEmbedder(served, _facts(folder, prompts, dimensions), max_tokens=max_tokens)
     model.max_tokens = embedder.max_tokens
     return embedder
 
@@ -91,6 +96,16 @@ class TorchModel:
                 return Encoded(model.encode(list(texts), prompt=prompt or None, batch_size=_BATCH, show_progress_bar=False))
             except Exception as error:  # torch and transformers raise whatever they like
                 raise EmbedderError(f"the embedder failed: {type(error).__name__}: {error}") from error
+
+    @property
+    def is_on_cpu(self) -> bool:
+        """Whether torch has found nothing better, or was told so. Loads the model."""
+        with self._turn:
+            return str(self._model.device) == "cpu"
+
+    def loaded(self, **options: Any) -> Any:
+        """Another `SentenceTransformer` of the same files on the CPU, with options of the transformer's own."""
+        return load(self._folder, "cpu", model_kwargs=options)
 
     @cached_property
     def _model(self) -> Any:
