@@ -39,6 +39,7 @@ from llmapp.retrieval.indexes.chroma.embedded import ChromaIndex
 from llmapp.retrieval.lexical import LexicalRetriever
 from llmapp.retrieval.planning import Costs
 from llmapp.retrieval.projection import IndexProjection
+from llmapp.retrieval.serving import ServingIndex
 from llmapp.types import LOCAL_USER, PUBLIC, Document
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -110,7 +111,8 @@ def measure_speed(catalog: Catalog, embedder: MiniLMEmbedder, questions: Sequenc
     index = ChromaIndex(STATE / "chroma")
     lexical = LexicalRetriever(catalog)
     with FileLock(STATE / "index.lock", purpose="the index") as lock:
-        projection = IndexProjection(catalog, index, lock)
+        serving = ServingIndex(catalog, lambda _: index, initial=index.name, lock=lock)
+        projection = IndexProjection(catalog, serving, lock)
         if projection.apply_pending() == 0 and not projection.verify().ok:
             projection.rebuild()
         print(f"index verify: {projection.verify()}")

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from llmapp.catalog.records import Counts, RunRecord
-    from llmapp.protocols import Embedder
-    from llmapp.retrieval.projection import IndexCheck
+    from llmapp.protocols import Embedder, Progress
+    from llmapp.retrieval.index_check import IndexCheck
+    from llmapp.retrieval.moving import MovePlan, MoveReport
 
 _T = TypeVar("_T")
 
@@ -40,6 +41,10 @@ class Status:
     """The last run of every source, by source."""
     spent_today_usd: float
     day_limit_usd: float | None
+    store: str
+    """Name of the store that the vector index serves from."""
+    store_note: str
+    """What an operator should know of it: the settings name another one, or a further one holds vectors; else empty."""
     degraded: str | None
     """Why the vector index does not serve; None when it does, or is not needed."""
 
@@ -53,6 +58,8 @@ class Status:
             "last_runs": [asdict(run) for run in self.last_runs],
             "spent_today_usd": self.spent_today_usd,
             "day_limit_usd": self.day_limit_usd,
+            "store": self.store,
+            "store_note": self.store_note,
             "degraded": self.degraded,
         }
 
@@ -64,6 +71,7 @@ class Status:
         yield "embedder", self.embedder
         yield from ((name, f"{count:,}") for name, count in asdict(self.counts).items())
         yield "spent today", f"${self.spent_today_usd:.6f} {limit}"
+        yield "vectors in", ", ".join(part for part in (self.store, self.store_note) if part)
         if self.degraded:
             yield "degraded", self.degraded
 
@@ -155,6 +163,8 @@ class App(Documents):
             last_runs=tuple(self.catalog.last_runs()),
             spent_today_usd=self._spent_today_usd(),
             day_limit_usd=None if limit is None else float(limit),
+            store=self.index.name,
+            store_note=self._store_note(),
             degraded=fault or self.projection.failure or self.dense.degraded,
         )
 
@@ -163,6 +173,12 @@ class App(Documents):
 
         today = (balance for balance in self.ledger.balances() if balance.budget.startswith("day:"))
         return sum(balance.posted_nano_usd for balance in today) / NANO_PER_USD
+
+    def _store_note(self) -> str:
+        serving, named = self.index.name, self.settings.index.store
+        words = {"begun": "a move to {} is not finished", "kept": "{} is kept", "retired": "{} is still to be emptied"}
+        notes = [f"llmapp.toml names {named}: run llmapp reindex --to {named}, or change it"] if named != serving else []
+        return "; ".join([*notes, *(words[why].format(name) for name, why in self.catalog.other_stores().items())])
 
     def verify_index(self) -> IndexCheck:
         """Compare the vector index with the catalog."""
@@ -178,6 +194,31 @@ class App(Documents):
             LockedError: Another process holds the index.
         """
         return self.projection.rebuild()
+
+    def plan_reindex(self, store: str) -> MovePlan:
+        """See what `reindex` would do; nothing is changed.
+
+        Raises:
+            ConfigError: There is no such store, or the settings do not say where it is.
+        """
+        return self.move(store).plan()
+
+    def reindex(self, store: str, *, progress: Progress | None = None, keep_former: bool = False) -> MoveReport:
+        """Move the vectors to another store and let it serve; nothing is embedded, and the former one serves until then.
+
+        Args:
+            store: ``chroma``, ``chroma-server``, ``pgvector`` or ``exact``.
+            progress: Told of every vector that is put; None tells nobody.
+            keep_former: Whether the former store keeps its vectors.
+
+        Raises:
+            ConfigError: There is no such store, or the settings do not say where it is.
+            LockedError: Another process moves the vectors.
+            IndexUnavailableError: The store cannot be written; the former one serves.
+        """
+        report = self.move(store).run(progress, keep_former=keep_former)
+        self.projection.apply_pending()
+        return report
 
 
 def open_app(path: Path | str | None = None, *, model: BaseChatModel | None = None, embedder: Embedder | None = None) -> App:

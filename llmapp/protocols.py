@@ -166,6 +166,13 @@ class VectorIndex(Protocol):
             IndexUnavailableError: The store cannot be read, or was never written.
         """
 
+    def mend(self) -> None:
+        """Make a store writable whose last write was cut short, whatever it holds then: the caller compares all of it.
+
+        Raises:
+            IndexUnavailableError: The store cannot be mended.
+        """
+
     def settle(self) -> None:
         """Much was put and all of it is in: make now what makes searching fast. A search is right without it.
 

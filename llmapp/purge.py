@@ -64,11 +64,14 @@ def purge(parts: Parts, source: str, document_id: str) -> PurgeReport:
     """Remove a document from everywhere and look for it.
 
     Raises:
-        LockedError: Another process holds the index.
+        LockedError: Another process holds the index, or moves the vectors.
+        IndexUnavailableError: A store that holds vectors beside the one that serves cannot be emptied.
         CatalogError: The database failed, or is being read.
     """
-    with parts.index_lock:  # before anything is removed: without it the vectors could not be
+    with parts.move_lock, parts.index_lock:  # before anything is removed: without them the vectors could not be
         traces = parts.catalog.traces_of(source, document_id)
+        for store in parts.catalog.other_stores():  # what an earlier or an unfinished move has left
+            parts.index.drop_other(store)
         parts.catalog.purge(source, document_id)
         # Not written anew here: in some runs a purged vector stood in Chroma's new files again when this very process wrote them.
         parts.projection.empty()

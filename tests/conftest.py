@@ -1,12 +1,14 @@
-"""Fixtures of all tests, real databases among them, which are skipped where one is not installed."""
+"""Fixtures of all tests, real servers of other makers among them, which are skipped where one is not installed."""
 
 import contextlib
 import importlib.util
 import os
 import pwd
 import shutil
+import socket
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +22,7 @@ from llmapp.testing.fakes import HashEmbedder
 settings.register_profile("shared machine", deadline=None)  # no test is timed: machines are shared
 settings.load_profile("shared machine")
 _ROOT = Path(__file__).resolve().parent.parent
+_CHROMA = Path(sys.executable).with_name("chroma")
 _IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 _AS_USER = {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid, "extra_groups": []} if _IS_ROOT else {}
 """A database refuses to run as root."""
@@ -129,3 +132,38 @@ def _run(*command):
         output.seek(0)
         done.stdout = done.stderr = output.read()
         return done
+
+
+class ChromaServer:
+    """``chroma run`` on a port of its own; it may be killed and started again."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def start(self):
+        command = [_CHROMA, "run", "--path", self.folder / "data", "--host", "127.0.0.1", "--port", str(self.port)]
+        with (self.folder / "log").open("a") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"NO_COLOR": "1"})
+        deadline = time.monotonic() + 60
+        while self.process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            time.sleep(0.05)
+        raise AssertionError((self.folder / "log").read_text())
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture(scope="session")
+def chroma_server(tmp_path_factory):
+    server = ChromaServer(tmp_path_factory.mktemp("chroma-server"))
+    server.start()
+    yield server
+    server.kill()

@@ -77,6 +77,7 @@ def test_every_verb_is_in_the_readme():
         "index verify",
         "index rebuild",
         "index digest",
+        "reindex",
         "serve",
         "quarantine list",
         "quarantine retry",

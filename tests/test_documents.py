@@ -349,6 +349,24 @@ def test_a_purged_document_is_gone_from_everywhere_and_stays_out(build, notes):
     assert app.sync()[0].added == 1
 
 
+def test_a_purge_empties_what_other_stores_hold_too(build, notes):
+    app = build()
+    app.sync()
+    app.reindex("exact", keep_former=True)
+    assert app.catalog.other_stores() == {"chroma": "kept"}
+    assert app.purge("notes/water.md").is_gone
+    assert app.catalog.other_stores() == {}
+    assert not (app.settings.state / "chroma").exists()
+
+
+def test_a_purge_waits_for_no_move(build, tmp_path, notes):
+    app = build()
+    app.sync()
+    with FileLock(tmp_path / ".llmapp/move.lock", purpose="a move"), pytest.raises(LockedError):
+        app.purge("notes/water.md")
+    assert app.search("water damage")
+
+
 def test_a_purge_of_what_is_not_there_or_not_clear_is_refused(build, tmp_path, notes):
     source = {"path": "notes"}
     twice = tuple(SourceSettings(name=name, acl=("public",), settings=source) for name in ("one", "two"))

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from llmapp.retrieval.dense import DenseRetriever
     from llmapp.retrieval.hybrid import HybridRetriever
     from llmapp.retrieval.lexical import LexicalRetriever
+    from llmapp.retrieval.moving import IndexMove
     from llmapp.retrieval.projection import IndexProjection
+    from llmapp.retrieval.serving import ServingIndex
     from llmapp.sources import SourceBook
 
 
@@ -90,6 +92,7 @@ class Parts:
             settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds the text of all documents
         self.catalog = Catalog(settings.state / "catalog.db", words=Words(settings.retrieval.language))
         self.index_lock = FileLock(settings.state / "index.lock", purpose="the index")
+        self.move_lock = FileLock(settings.state / "move.lock", purpose="a move of the vectors")
 
     def close(self) -> None:
         """Close files and end worker processes."""
@@ -254,28 +257,29 @@ class Parts:
         )
 
     @part
-    def index(self) -> VectorIndex:
-        """The vector index, in the store that the settings name."""
-        return self._given_index or self._open_store(self.settings.index.store)
+    def index(self) -> ServingIndex:
+        """The vector index, in the store that serves: at first the one that the settings name."""
+        from llmapp.bootstrap.stores import open_store
+        from llmapp.retrieval.serving import ServingIndex
 
-    def _open_store(self, name: str) -> VectorIndex:
-        given, own_name = self.settings.index, f"llmapp-{self.catalog.identity()}"
-        match name:
-            case "exact":
-                from llmapp.retrieval.indexes.catalog_vectors import ExactIndex
+        given = self._given_index
+        return ServingIndex(
+            self.catalog,
+            partial(open_store, self.settings, self.catalog) if given is None else lambda _: given,
+            initial=self.settings.index.store,
+            lock=self.index_lock,
+            move_lock=self.move_lock,
+        )
 
-                return ExactIndex(self.catalog)
-            case "chroma-server":
-                from llmapp.retrieval.indexes.chroma.server import ChromaServerIndex
+    def move(self, store: str) -> IndexMove:
+        """A move of the vectors to another store.
 
-                return ChromaServerIndex(given.chroma_url or "", own_name)
-            case "pgvector":
-                from llmapp.retrieval.indexes.pgvector.table import PgVectorIndex
+        Raises:
+            ConfigError: There is no such store, or the settings do not say where it is.
+        """
+        from llmapp.retrieval.moving import IndexMove
 
-                return PgVectorIndex(given.pgvector_url.get_secret_value() if given.pgvector_url else "", own_name)
-        from llmapp.retrieval.indexes.chroma.embedded import ChromaIndex
-
-        return ChromaIndex(self.settings.state / "chroma")
+        return IndexMove(self.catalog, self.index, self.move_lock, store=store)
 
     @part
     def projection(self) -> IndexProjection:
@@ -293,7 +297,6 @@ class Parts:
             self.catalog,
             self.embedder,
             index=None if self.index.name == "exact" else self.index,
-            lock=None if self.index.is_shared else self.index_lock,
             exact_up_to=self.settings.retrieval.exact_up_to,
         )
 

@@ -1,9 +1,9 @@
 """The catalog: writes documents whole, and hands out what a principal may read.
 
-Seven parts over one database: the documents and the work they leave for the vector index (here), what is known of that index
-(`llmapp.catalog.index_state`), the state of the syncs (`llmapp.catalog.sync_state`), new chunks that wait behind the live ones (`llmapp.catalog.staging`), documents that
-must leave no trace (`llmapp.catalog.purging`), the chunks as a search reads them (`llmapp.catalog.live_chunks`), and what stands
-around them (`llmapp.catalog.surroundings`).
+Seven parts over one database: the documents (here), the work they leave for the vector index (`llmapp.catalog.index_state`), the
+state of the syncs (`llmapp.catalog.sync_state`), new chunks that wait behind the live ones (`llmapp.catalog.staging`), documents
+that must leave no trace (`llmapp.catalog.purging`), the chunks as a search reads them (`llmapp.catalog.live_chunks`), and what
+stands around them (`llmapp.catalog.surroundings`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from llmapp.catalog.index_state import IndexState
 from llmapp.catalog.live_table import LiveTableKeeper
 from llmapp.catalog.lock import ProcessLock
 from llmapp.catalog.purging import Purging
-from llmapp.catalog.records import Counts, DocumentRecord, PendingWork, StoredDocument
+from llmapp.catalog.records import Counts, DocumentRecord, StoredDocument
 from llmapp.catalog.sqlite import SQLiteDatabase
 from llmapp.catalog.staging import Staging
 from llmapp.catalog.surroundings import Surroundings
@@ -32,8 +32,6 @@ from llmapp.words.analysis import Words
 if TYPE_CHECKING:
     from llmapp.protocols import FloatArray
 
-_ALL = 2**63 - 1
-"""A limit that no table reaches."""
 _GRANTS = "(SELECT json_group_array(name) FROM (SELECT name FROM grants WHERE document = d.id ORDER BY name))"
 
 
@@ -239,30 +237,6 @@ class Catalog(SyncState, Staging, Purging, FullText, Surroundings, IndexState):
             rows.drop_unused_embeddings(connection)
             rows.advance(connection)
             return removed
-
-    def pending(self, limit: int | None = None) -> list[PendingWork]:
-        """Work that the vector index has not applied yet, oldest first."""
-        sql = "SELECT seq, chunk_id, action FROM pending ORDER BY seq LIMIT :limit"
-        return [PendingWork(*row) for row in self._db.read(sql, {"limit": _ALL if limit is None else limit})]
-
-    def mark_applied(self, work: Sequence[PendingWork]) -> None:
-        """Forget exactly this work; what came for the same chunks meanwhile stays."""
-        with self._db.transaction() as connection:
-            connection.executemany("DELETE FROM pending WHERE seq = :seq", [{"seq": item.seq} for item in work])
-
-    def mark_all_pending(self) -> int:
-        """Make every live chunk pending again, for an index that starts empty.
-
-        Returns:
-            Number of chunks.
-        """
-        with self._db.transaction() as connection:
-            connection.execute("DELETE FROM pending")
-            connection.execute(
-                "INSERT INTO pending (chunk_id, action) SELECT chunk_id, 'upsert' FROM chunks ORDER BY chunk_id"
-            )
-            count: int = connection.execute("SELECT count(*) FROM pending").fetchone()[0]
-            return count
 
     def counts(self) -> Counts:
         """How much there is of everything."""

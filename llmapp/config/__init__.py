@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, Field, JsonValue, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -37,6 +37,10 @@ _PREFIX = "LLMAPP_"
 _NOT_IN_THE_FILE = {"root", "api_key", "embedder_api_key", "reranker_api_key"}
 _OTHER_VARIABLES = {"DATA"}
 """``LLMAPP_DATA`` names the evaluation data, for benchmarks and tests."""
+
+
+StoreName: TypeAlias = Literal["chroma", "chroma-server", "exact", "pgvector"]
+"""Kinds of stores for vectors."""
 
 
 class SourceSettings(Table):
@@ -120,8 +124,8 @@ class EmbedderSettings(EmbedderOptions, Table):
 class IndexSettings(Table):
     """Where the vector index is kept."""
 
-    store: Literal["chroma", "chroma-server", "exact", "pgvector"] = "chroma"
-    """Kind of store: ``chroma`` in the process, ``chroma-server``, ``pgvector``, or ``exact``: the catalog's vectors, one by one."""
+    store: StoreName = "chroma"
+    """Kind of the first store, ``llmapp reindex`` changes it: ``chroma`` in the process, ``chroma-server``, ``pgvector``, or ``exact``: the catalog's vectors, one by one."""
     chroma_url: str | None = None
     """Address of the Chroma server, on this machine, e.g. ``http://127.0.0.1:8001``."""
     pgvector_url: SecretStr | None = None

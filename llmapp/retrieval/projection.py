@@ -8,62 +8,34 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmapp.errors import DimensionMismatchError, IndexUnavailableError, LockedError
+from llmapp.retrieval.index_check import IndexCheck, compare
 
 if TYPE_CHECKING:
     from llmapp.catalog.catalog import Catalog
     from llmapp.catalog.lock import ProcessLock
     from llmapp.protocols import FloatArray, VectorIndex
+    from llmapp.retrieval.serving import ServingIndex
 
 _log = logging.getLogger(__name__)
 
 _BATCH_CHUNKS = 5_000
-_MOST_SEARCHED = 200
-_NEIGHBOURS = 10
-_MOST_OVERLOOKED = 0.05
-"""An approximate index overlooks some vectors however good it is: 1 of 600 was seen. More than this share is a fault."""
-_SAME = 0.9999
-"""Cosine similarity from which two vectors count as equal."""
-
-
-@dataclass(frozen=True, slots=True)
-class IndexCheck:
-    """What a comparison of the vector index with the catalog has found."""
-
-    ok: bool
-    chunks: int
-    """Live chunks in the catalog."""
-    pending: int
-    """Work that the index has not applied yet; no fault, since it is searched exactly."""
-    missing: int | None
-    """Chunks that should be in the index and are not; None when it cannot be read."""
-    unknown: int | None
-    """Ids in the index that no live chunk has; None when it cannot be read."""
-    lost: int | None
-    """Chunks of which the index holds no vector or another one; None when it cannot be read."""
-    searched: int
-    """Chunks that were searched for by their own vector, a sample."""
-    overlooked: int
-    """Of these, the ones that were not found: a few are no fault of an approximate index."""
-    reason: str
-    """What is wrong, one line; empty when `ok`."""
 
 
 class IndexProjection:
     """The only writer of the vector index. Safe to use from several threads."""
 
-    def __init__(self, catalog: Catalog, index: VectorIndex, lock: ProcessLock) -> None:
-        """Project `catalog` into `index`, which is touched only under `lock`."""
+    def __init__(self, catalog: Catalog, serving: ServingIndex, lock: ProcessLock) -> None:
+        """Project `catalog` into the store that serves, which is touched only under `lock`."""
         self._catalog = catalog
-        self._index = index
+        self._serving = serving
         self._lock = lock
         self._turn = threading.RLock()
-        self._known_whole = False
+        self._known_whole: VectorIndex | None = None
         self._failure: str | None = None
 
     @property
@@ -72,7 +44,7 @@ class IndexProjection:
         return self._failure
 
     def apply_pending(self) -> int:
-        """Apply all pending work; an index that is not whole is written anew.
+        """Apply all pending work; an index that is not whole is written anew. A store that served before is emptied.
 
         An index that cannot be written is no error here: the catalog holds everything, exact search serves, and
         `failure` says why.
@@ -80,11 +52,12 @@ class IndexProjection:
         Returns:
             Number of chunks written or removed; 0 also when another process holds the index.
         """
-        if not self._catalog.pending(limit=1):
+        if not self._catalog.pending(limit=1) and "retired" not in self._catalog.other_stores().values():
             return 0
         try:
-            with self._turn, self._holding_lock():
-                applied = self._apply_or_start_anew()
+            with self._turn, self._holding_lock() as index:
+                applied = self._apply_or_start_anew(index)
+                self._serving.drop_retired()
         except LockedError:
             return 0
         except IndexUnavailableError as error:
@@ -104,9 +77,9 @@ class IndexProjection:
             LockedError: Another process holds the index.
             IndexUnavailableError: The index cannot be written.
         """
-        with self._turn, self._holding_lock():
-            self._start_anew()
-            written = self._apply_all()
+        with self._turn, self._holding_lock() as index:
+            self._start_anew(index)
+            written = self._apply_all(index)
         self._failure = None
         return written
 
@@ -116,119 +89,81 @@ class IndexProjection:
         Raises:
             LockedError: Another process holds the index.
         """
-        with self._turn, self._holding_lock():
-            self._start_anew()
-            self._index.close()
+        with self._turn, self._holding_lock() as index:
+            self._start_anew(index)
+            index.close()
 
     def verify(self) -> IndexCheck:
         """Compare the index with the catalog: ids both ways, every vector, and some searched for by their own vector.
 
-        Counts are not believed: Chroma has been seen to count 6,000 vectors with 5,999 of them gone.
-
         Raises:
             LockedError: Another process holds the index.
         """
-        with self._turn, self._holding_lock():
-            return self._compare()
+        with self._turn, self._holding_lock() as index:
+            return compare(self._catalog, index)
 
-    def _apply_or_start_anew(self) -> int:
-        if not self._known_whole and not self._is_whole():
-            self._start_anew()
+    def _apply_or_start_anew(self, index: VectorIndex) -> int:
+        if index is not self._known_whole and not self._is_whole(index):
+            self._start_anew(index)
         try:
-            return self._apply_all()
+            return self._apply_all(index)
         except IndexUnavailableError as error:
-            if not isinstance(error, DimensionMismatchError) and self._is_whole():
+            if not isinstance(error, DimensionMismatchError) and self._is_whole(index):
                 raise  # it cannot be written now, a full disk say; what it holds is good
             _log.warning("%s; it is written anew", error.message)
-            self._start_anew()
-            return self._apply_all()
+            self._start_anew(index)
+            return self._apply_all(index)
 
-    def _is_whole(self) -> bool:
+    def _is_whole(self, index: VectorIndex) -> bool:
         """Whether the index holds all but the pending chunks. One that is only missing pending work stays as it is."""
         try:
-            return self._expected_ids() <= self._index.ids()
+            return self._expected_ids() <= index.ids()
         except IndexUnavailableError:
             return False
 
     def _expected_ids(self) -> set[str]:
         return self._catalog.chunk_ids() - {work.chunk_id for work in self._catalog.pending()}
 
-    def _start_anew(self) -> None:
-        self._known_whole = False
-        self._index.clear()
+    def _start_anew(self, index: VectorIndex) -> None:
+        self._known_whole = None
+        index.clear()
         self._catalog.mark_all_pending()
 
-    def _apply_all(self) -> int:
+    def _apply_all(self, index: VectorIndex) -> int:
+        """Apply what is pending for this store; when the vectors have moved meanwhile, there is no more for it."""
         applied = 0
-        while work := self._catalog.pending(limit=_BATCH_CHUNKS):
+        self._catalog.bind_store(index.name)
+        while work := self._catalog.pending(limit=_BATCH_CHUNKS, store=index.name):
             vectors = self._catalog.vectors([item.chunk_id for item in work if item.action == "upsert"])
-            self._index.delete([item.chunk_id for item in work if item.action == "delete"])
-            self._upsert(vectors)
+            index.delete([item.chunk_id for item in work if item.action == "delete"])
+            _upsert(index, vectors)
             self._catalog.mark_applied(work)
             applied += len(work)
-        self._index.settle()
-        self._known_whole = True
+        if applied:
+            index.settle()
+        self._known_whole = index
         return applied
 
-    def _upsert(self, vectors: dict[str, FloatArray]) -> None:
-        import numpy as np
-
-        if vectors:
-            self._index.upsert(list(vectors), np.stack(list(vectors.values())))
-
-    def _compare(self) -> IndexCheck:
-        live = self._catalog.chunk_ids()
-        pending = {work.chunk_id for work in self._catalog.pending()}
-        expected = live - pending
-        if not expected:
-            return IndexCheck(True, len(live), len(pending), 0, 0, 0, 0, 0, "")
-        try:
-            found = self._index.ids()
-            there = sorted(expected & found)
-            lost = sum(self._lost(there[start : start + _BATCH_CHUNKS]) for start in range(0, len(there), _BATCH_CHUNKS))
-            sample = there[:: -(-len(there) // _MOST_SEARCHED) or 1]
-            overlooked = sum(not self._finds(*pair) for pair in self._catalog.vectors(sample).items())
-        except IndexUnavailableError as error:
-            return IndexCheck(False, len(live), len(pending), None, None, None, 0, 0, error.message)
-        missing, unknown = len(expected - found), len(found - live - pending)
-        reason = _reason(missing=missing, unknown=unknown, lost=lost, searched=len(sample), overlooked=overlooked)
-        return IndexCheck(not reason, len(live), len(pending), missing, unknown, lost, len(sample), overlooked, reason)
-
-    def _lost(self, ids: Sequence[str]) -> int:
-        """How many of `ids` have no vector in the index, or another than in the catalog."""
-        stored = self._index.vectors(ids)
-        return sum(
-            chunk_id not in stored or float(stored[chunk_id] @ vector) < _SAME
-            for chunk_id, vector in self._catalog.vectors(ids).items()
-        )
-
-    def _finds(self, chunk_id: str, vector: FloatArray) -> bool:
-        hits = dict(self._index.query(vector, top_k=_NEIGHBOURS))
-        # Of many chunks with one and the same vector, any will do.
-        return chunk_id in hits or max(hits.values(), default=0.0) >= _SAME
-
     @contextmanager
-    def _holding_lock(self) -> Iterator[None]:
-        """Hold the lock; where nobody else in this process does, an index for one process is closed before it is given back."""
+    def _holding_lock(self) -> Iterator[VectorIndex]:
+        """Hold the lock and give the store; where nobody else in this process holds it, one for one process is closed at the end."""
         alone = not self._lock.held
         self._lock.acquire()
         try:
-            yield
+            index = self._serving.current()
+            try:
+                yield index
+            finally:
+                if alone:
+                    self._known_whole = None
+                    if not index.is_shared:
+                        index.close()
         finally:
-            if alone:
-                self._known_whole = False
-                if not self._index.is_shared:
-                    self._index.close()
             self._lock.release()
 
 
-def _reason(*, missing: int, unknown: int, lost: int, searched: int, overlooked: int) -> str:
-    parts = [
-        f"{missing} chunks are missing" if missing else "",
-        f"{unknown} ids belong to no chunk" if unknown else "",
-        f"{lost} chunks have another vector, or none" if lost else "",
-        f"{overlooked} of {searched} chunks are not found by their own vector"
-        if overlooked > max(1, _MOST_OVERLOOKED * searched)
-        else "",
-    ]
-    return ", ".join(part for part in parts if part)
+def _upsert(index: VectorIndex, vectors: dict[str, FloatArray]) -> None:
+    import numpy as np
+
+    if vectors:
+        index.upsert(list(vectors), np.stack(list(vectors.values())))

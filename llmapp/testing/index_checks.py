@@ -99,6 +99,8 @@ def changes_nothing_when_applied_twice(trial: IndexTrial) -> None:
     """A process that dies is run again: the same work comes once more."""
     vectors = trial.filled()
     trial.filled()
+    trial.index.mend()
+    trial.index.settle()
     _holds(trial.index, vectors)
     for _ in range(2):
         trial.index.delete(["c00003"])

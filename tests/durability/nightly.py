@@ -205,6 +205,9 @@ class FileIndex:
     def vectors(self, ids):
         return {name: vector for name, vector in self._load().items() if name in set(ids)}
 
+    def mend(self):
+        """The file is replaced as a whole."""
+
     def settle(self):
         """Nothing is put off."""
 

@@ -8,6 +8,7 @@ from llmapp.catalog.lock import FileLock
 from llmapp.catalog.records import DocumentRecord
 from llmapp.retrieval.indexes.chroma.embedded import ChromaIndex
 from llmapp.retrieval.projection import IndexProjection
+from llmapp.retrieval.serving import ServingIndex
 from llmapp.testing.fakes import HashEmbedder
 from llmapp.types import PUBLIC, Chunk
 
@@ -69,5 +70,16 @@ def index(tmp_path):
 
 
 @pytest.fixture
-def projection(catalog, index, lock):
-    return IndexProjection(catalog, index, lock)
+def project(catalog):
+    """project(index, lock, catalog): a projection into this one store."""
+
+    def build(index, lock, catalog=catalog):
+        serving = ServingIndex(catalog, lambda _: index, initial=index.name, lock=lock)
+        return IndexProjection(catalog, serving, lock)
+
+    return build
+
+
+@pytest.fixture
+def projection(project, index, lock):
+    return project(index, lock)

@@ -23,6 +23,7 @@ from llmapp.retrieval.hybrid import HybridRetriever
 from llmapp.retrieval.lexical import LexicalRetriever
 from llmapp.retrieval.planning import Costs
 from llmapp.retrieval.projection import IndexProjection
+from llmapp.retrieval.serving import ServingIndex
 from llmapp.testing.fakes import HashEmbedder
 from llmapp.types import PUBLIC, Chunk, Principal
 
@@ -107,7 +108,8 @@ class World:
         self.catalog = Catalog(folder / "catalog.db")
         self.embedder = Remembering()
         index, lock = OverlookingIndex(), FileLock(folder / "index.lock", purpose="the index")
-        self.projection = IndexProjection(self.catalog, index, lock)
+        serving = ServingIndex(self.catalog, lambda _: index, initial=index.name, lock=lock)
+        self.projection = IndexProjection(self.catalog, serving, lock)
         lock.acquire()
         exact = DenseRetriever(self.catalog, self.embedder)
         through = DenseRetriever(

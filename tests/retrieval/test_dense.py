@@ -9,7 +9,6 @@ from llmapp.catalog.catalog import Catalog
 from llmapp.catalog.lock import FileLock
 from llmapp.retrieval.dense import DenseRetriever
 from llmapp.retrieval.planning import Costs
-from llmapp.retrieval.projection import IndexProjection
 from llmapp.types import LOCAL_USER, PUBLIC, Principal
 
 WORDS = ["water", "fire", "glass", "wine", "claim", "policy", "paid", "broken"]
@@ -135,13 +134,13 @@ def oracle(embedder, held, query, principal, top_k):
     False,
 )
 def test_both_paths_find_what_brute_force_finds_and_nothing_foreign(
-    tmp_path_factory, make_record, embedder, index, actions, query, principal, top_k, apply_last
+    tmp_path_factory, project, make_record, embedder, index, actions, query, principal, top_k, apply_last
 ):
     folder = tmp_path_factory.mktemp("state")
     catalog = Catalog(folder / "catalog.db")
     lock = FileLock(folder / "index.lock", purpose="the index")
     index.clear()
-    projection = IndexProjection(catalog, index, lock)
+    projection = project(index, lock, catalog)
     held = {}
     with lock:
         for number, text, acl, remove in actions:

@@ -13,7 +13,6 @@ from llmapp.retrieval.dense import DenseRetriever
 from llmapp.retrieval.indexes.chroma.embedded import ChromaIndex
 from llmapp.retrieval.indexes.chroma.seal import Seal
 from llmapp.retrieval.planning import Costs
-from llmapp.retrieval.projection import IndexProjection
 from llmapp.testing.fakes import HashEmbedder
 from llmapp.types import LOCAL_USER
 
@@ -204,8 +203,7 @@ def test_a_few_that_an_approximate_search_overlooks_are_no_fault_but_many_are(pr
     assert check.reason == "10 of 100 chunks are not found by their own vector"
 
 
-def test_vectors_of_another_length_take_the_place_of_the_old_ones(catalog, index, lock, make_record):
-    projection = IndexProjection(catalog, index, lock)
+def test_vectors_of_another_length_take_the_place_of_the_old_ones(projection, catalog, index, make_record):
     for dim, name in ((64, "old"), (32, "new")):
         catalog.replace([make_record("d", name)], {name: HashEmbedder(dim=dim).embed_query(name)})
         record = make_record("d", name)
@@ -223,10 +221,10 @@ def test_many_equal_chunks_are_not_taken_for_lost_ones(projection, put, make_rec
     assert projection.verify().ok
 
 
-def test_without_the_lock_nothing_is_touched(catalog, index, put, tmp_path):
+def test_without_the_lock_nothing_is_touched(project, catalog, index, put, tmp_path):
     put(**documents(3))
     other = FileLock(tmp_path / "index.lock", purpose="the index")
-    waiting = IndexProjection(catalog, index, FileLock(tmp_path / "index.lock", purpose="the index"))
+    waiting = project(index, FileLock(tmp_path / "index.lock", purpose="the index"))
     with other:
         assert waiting.apply_pending() == 0
         with pytest.raises(LockedError):
@@ -238,10 +236,10 @@ def test_without_the_lock_nothing_is_touched(catalog, index, put, tmp_path):
     assert waiting.apply_pending() == 3
 
 
-def test_an_index_that_cannot_be_written_fails_no_ingest(catalog, lock, put, tmp_path):
+def test_an_index_that_cannot_be_written_fails_no_ingest(project, catalog, lock, put, tmp_path):
     put(**documents(3))
     (tmp_path / "blocked").write_text("a file where the folder should be")
-    projection = IndexProjection(catalog, ChromaIndex(tmp_path / "blocked" / "chroma"), lock)
+    projection = project(ChromaIndex(tmp_path / "blocked" / "chroma"), lock)
     assert projection.apply_pending() == 0
     assert projection.failure
     assert len(catalog.pending()) == 3

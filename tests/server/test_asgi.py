@@ -33,6 +33,19 @@ def test_what_is_taken_in_beside_the_server_is_found_and_reaches_the_index(make,
     assert application.verify_index().ok
 
 
+def test_a_server_follows_when_the_vectors_move_and_empties_the_former_store(make, client_of, eventually):
+    application = make()
+    client = client_of(application)
+    eventually(lambda: application.index_lock.held)
+    eventually(lambda: client.get("/health/ready").json()["pending"] == 0)
+    with App(application.settings, model=ScriptedChatModel(), embedder=HashEmbedder()) as beside:
+        assert beside.reindex("exact").former == "chroma"
+    assert application.index.name == "exact"
+    eventually(lambda: application.catalog.other_stores() == {})
+    assert not (application.settings.state / "chroma").exists()
+    assert client.post("/api/search", json={"query": "leave"}).status_code == 200
+
+
 def test_the_index_is_taken_when_another_process_gives_it_up(make, client_of, eventually):
     other = make()
     other.index_lock.acquire()

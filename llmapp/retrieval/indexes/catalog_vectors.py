@@ -50,6 +50,9 @@ class ExactIndex:
         """The vectors of those `ids` that are live, each of shape (dim,)."""
         return self._catalog.vectors(ids)
 
+    def mend(self) -> None:
+        """Do nothing: the catalog commits as a whole."""
+
     def settle(self) -> None:
         """Do nothing: there is nothing that could be made."""
 

@@ -47,6 +47,9 @@ class Good:
             if len(held) != vectors.shape[-1]:
                 raise DimensionMismatchError(stored=len(held), given=vectors.shape[-1])
 
+    def mend(self):
+        pass
+
     def settle(self):
         pass
 

