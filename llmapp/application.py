@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from pydantic import JsonValue
 
-    from llmapp.catalog.records import Counts, RunRecord
+    from llmapp.catalog.records import Counts, FieldRecord, RunRecord
     from llmapp.protocols import Embedder, Progress
     from llmapp.retrieval.index_check import IndexCheck
     from llmapp.retrieval.moving import MovePlan, MoveReport
@@ -137,13 +137,17 @@ class App(Documents):
             where: What the documents of the hits must satisfy: a filter, its text or its JSON. None is nothing.
 
         Raises:
-            FilterError: `where` is no filter.
+            FilterError: `where` is no filter, or names a field that there is not.
             PromptError: The query is blank or too long.
             RetrievalError: The search cannot be made, or nothing was ever ingested.
         """
         self._check(query)
         wanted = top_k or self.settings.retrieval.top_k
         return self.retriever.retrieve(query, principal=principal, top_k=wanted, where=_filter(where))
+
+    def fields(self, *, principal: Principal = LOCAL_USER) -> list[FieldRecord]:
+        """The fields that a filter may name, of documents that `principal` may read, by name."""
+        return self.catalog.fields(principal)
 
     def _check(self, question: str) -> None:
         self.assembler.check_question(question)

@@ -72,6 +72,7 @@ def test_every_verb_is_in_the_readme():
         "ingest",
         "ask",
         "search",
+        "fields",
         "status",
         "doctor",
         "index verify",

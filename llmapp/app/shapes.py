@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from pydantic import JsonValue
 
-from llmapp.catalog.records import QuarantineRecord
+from llmapp.catalog.records import FieldRecord, QuarantineRecord
 from llmapp.errors import LLMAppError
 from llmapp.types import Answer, Citation, Hit
 
@@ -52,6 +52,11 @@ def citation_shape(citation: Citation) -> Shape:
 def hits_shape(hits: Sequence[Hit]) -> Shape:
     """Hits, best first."""
     return {"hits": [_hit_shape(hit) for hit in hits]}
+
+
+def fields_shape(fields: Sequence[FieldRecord]) -> Shape:
+    """The fields that a filter may name, with documents by kind of value."""
+    return {"fields": [{"name": field.name, "documents": dict(field.documents)} for field in fields]}
 
 
 def quarantine_shape(records: Sequence[QuarantineRecord]) -> list[JsonValue]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmapp.catalog import document_rows as rows
-from llmapp.catalog import postings
+from llmapp.catalog import facts, postings
 from llmapp.catalog.full_text import FullText
 from llmapp.catalog.index_state import IndexState
 from llmapp.catalog.live_table import LiveTableKeeper
@@ -58,6 +58,7 @@ class Catalog(SyncState, Staging, Purging, FullText, Surroundings, IndexState):
         live_table = LiveTableKeeper(self._db, path.with_suffix(".vectors"))
         Purging.__init__(self, self._db, live_table)
         FullText.__init__(self, self._db, live_table, words or Words())
+        facts.fill(self._db)
 
     def close(self) -> None:
         """Close the database."""

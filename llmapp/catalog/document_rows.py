@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from llmapp.catalog import facts
 from llmapp.catalog.database import Connection
 from llmapp.catalog.postings import reserve_rows
 from llmapp.catalog.records import DocumentRecord, StagedChunks
@@ -251,6 +252,7 @@ def _insert_document(connection: Connection, record: DocumentRecord) -> int:
         },
     ).fetchone()[0]
     connection.executemany("INSERT INTO texts VALUES (:document, :part, :text)", _parts(document, record.text))
+    facts.write(connection, document)
     return document
 
 

@@ -1,55 +1,157 @@
-"""Which documents satisfy a filter: by their metadata, and by a few facts that the catalog knows of each.
+"""Which documents satisfy a filter, and which fields there are.
 
-No principal: row numbers alone are no answer. Whoever shows a chunk goes through `readable_rows` and `chunks`.
+A filter becomes one statement over the table of facts, in which every value is a parameter. Row numbers alone are no
+answer: whoever shows a chunk goes through `readable_rows` and `chunks`. A field that stands only in documents that the
+principal may not read does not exist for it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from pydantic import JsonValue
-
 from llmapp.catalog.database import Database
-from llmapp.filters.keys import facts, satisfies
-from llmapp.filters.tree import Filter
+from llmapp.catalog.records import FieldRecord
+from llmapp.errors import UnknownFieldError
+from llmapp.filters.keys import KINDS, is_single, spans
+from llmapp.filters.tree import And, Condition, Filter, Not
+from llmapp.types import Principal
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-BUILT_IN = ("source", "document_id", "uri", "title", "media_type", "committed_at")
-"""Fields that every document has; metadata of the same name are the field ``metadata.NAME``."""
-FACTS = f"{', '.join(f'd.{name}' for name in BUILT_IN)}, d.metadata"
-"""The columns of ``documents d`` that `facts_of` reads."""
+_READABLE = "document IN (SELECT g.document FROM grants g WHERE g.name IN (SELECT value FROM json_each(:grants)))"
+_NAMES = """
+    WITH RECURSIVE names (name) AS (
+        SELECT min(field) FROM facts
+        UNION ALL SELECT (SELECT min(field) FROM facts WHERE field > names.name) FROM names WHERE names.name IS NOT NULL)
+    SELECT name FROM names WHERE name IS NOT NULL
+"""
+"""The names of all fields, by one look into the index for each: DISTINCT would read all facts."""
+_MOST_CACHED = 2_000_000
+"""Row numbers that are kept for filters that come again: 16 MB."""
 
 
 class Filtering:
     """The part of the catalog that answers filters."""
 
-    def __init__(self, database: Database) -> None:
-        """Use the catalog's database."""
+    def __init__(self, database: Database, generation: Callable[[], int]) -> None:
+        """Use the catalog's database; `generation` gives a number that grows with every committed change of documents."""
         self._db = database
+        self._generation = generation
+        self._filter_lock = threading.Lock()
+        self._matching: dict[Filter, NDArray[np.int64]] = {}
+        self._known_fields: dict[tuple[frozenset[str], str], bool] = {}
+        self._filtered_at = -1
 
     def matching_documents(self, where: Filter) -> NDArray[np.int64]:
-        """Row numbers of the documents that satisfy `where`, ascending. Shape (n,)."""
+        """Row numbers of the documents that satisfy `where`, ascending, kept until the next generation. Shape (n,)."""
         import numpy as np
 
-        rows = self._db.iterate(f"SELECT d.id, {FACTS} FROM documents d ORDER BY d.id")  # noqa: S608 - a constant
-        return np.fromiter((row[0] for row in rows if satisfies(where, facts_of(row[1:]))), dtype=np.int64)
+        generation = self._follow()
+        with self._filter_lock:
+            if (kept := self._matching.get(where)) is not None:
+                return kept
+        params: dict[str, object] = {}
+        found = self._db.read(_statement(where, params), params)
+        matching = np.fromiter((row[0] for row in found), dtype=np.int64, count=len(found))
+        with self._filter_lock:
+            if self._filtered_at == generation:
+                if sum(map(len, self._matching.values())) + len(matching) > _MOST_CACHED:
+                    self._matching.clear()
+                self._matching[where] = matching
+        return matching
+
+    def check_fields(self, where: Filter, principal: Principal) -> None:
+        """See that the fields of a filter are those of documents that `principal` may read; where it may read none, all are.
+
+        Raises:
+            UnknownFieldError: None of these documents has one of the fields.
+        """
+        missing = next((field for field in sorted(where.fields) if not self._is_visible(field, principal)), None)
+        if missing is not None and self._is_visible("source", principal):
+            names = [row[0] for row in self._db.read(_NAMES)]
+            near = get_close_matches(missing, [name for name in names if self._is_visible(name, principal)], 1)
+            raise UnknownFieldError(missing, nearest=near[0] if near else None)
+
+    def fields(self, principal: Principal) -> list[FieldRecord]:
+        """The fields of the documents that `principal` may read, by name, with the kinds of their values."""
+        found = self._db.read(
+            f"""
+            SELECT field, kind, count(DISTINCT document) FROM (
+                SELECT field, CASE WHEN substr(value, 1, 1) = :long THEN :text ELSE substr(value, 1, 1) END AS kind, document
+                FROM facts WHERE {_READABLE}) f
+            GROUP BY field, kind ORDER BY field, kind
+            """,  # noqa: S608 - a constant
+            {**_grants(principal), "long": b"l", "text": b"s"},
+        )
+        kinds: dict[str, dict[str, int]] = defaultdict(dict)
+        for field, kind, documents in map(tuple, found):
+            kinds[field][KINDS[bytes(kind).decode()]] = documents
+        return [FieldRecord(field, counts) for field, counts in kinds.items()]
+
+    def _is_visible(self, field: str, principal: Principal) -> bool:
+        generation, place = self._follow(), (principal.grants, field)
+        with self._filter_lock:
+            if (kept := self._known_fields.get(place)) is not None:
+                return kept
+        found = self._db.read(
+            f"SELECT EXISTS (SELECT 1 FROM facts WHERE field = :field AND {_READABLE})",  # noqa: S608 - a constant
+            {"field": field, **_grants(principal)},
+        )
+        with self._filter_lock:
+            if self._filtered_at == generation:
+                self._known_fields[place] = bool(found[0][0])
+        return bool(found[0][0])
+
+    def _follow(self) -> int:
+        """Let go of what an earlier generation has said."""
+        generation = self._generation()
+        with self._filter_lock:
+            if self._filtered_at != generation:
+                self._matching.clear()
+                self._known_fields.clear()
+                self._filtered_at = generation
+        return generation
 
 
-def facts_of(columns: Sequence[str | None]) -> set[tuple[str, bytes]]:
-    """Fields and keys of a document.
-
-    Args:
-        columns: Its values of the columns of `FACTS`, in this order.
-    """
-    *own, metadata = columns
-    return {*facts(dict(zip(BUILT_IN, own, strict=True))), *_renamed(json.loads(metadata or "{}"))}
+def _statement(where: Filter, params: dict[str, object]) -> str:
+    """The rows of the documents that satisfy a filter; one condition alone needs no look at the documents."""
+    if isinstance(where, Condition):
+        return f"SELECT DISTINCT document FROM facts WHERE {_fact(where, params)} ORDER BY document"  # noqa: S608 - parameters
+    return f"SELECT d.id FROM documents d WHERE {_sql(where, params)} ORDER BY d.id"  # noqa: S608 - values are parameters
 
 
-def _renamed(metadata: Mapping[str, JsonValue]) -> Iterator[tuple[str, bytes]]:
-    for name, value in metadata.items():
-        yield from facts({f"metadata.{name}" if name in BUILT_IN else name: value})
+def _sql(where: Filter, params: dict[str, object]) -> str:
+    """A filter as a condition on ``documents d``; its values are added to `params`."""
+    if isinstance(where, Condition):
+        return f"d.id IN (SELECT document FROM facts WHERE {_fact(where, params)})"  # noqa: S608 - values are parameters
+    parts = [_sql(part, params) for part in where.parts]
+    if isinstance(where, Not):
+        return f"NOT {parts[0]}"
+    return f"({(' AND ' if isinstance(where, And) else ' OR ').join(parts)})"
+
+
+def _fact(condition: Condition, params: dict[str, object]) -> str:
+    """A condition as one on a row of facts."""
+
+    def named(value: object) -> str:
+        params[name := f"p{len(params)}"] = value
+        return f":{name}"
+
+    field, wanted = f"field = {named(condition.field)}", spans(condition)
+    if wanted is None:
+        return field
+    single = ", ".join(named(span[0]) for span in wanted if is_single(span))
+    tests = [f"value >= {named(low)} AND value < {named(high)}" for low, high in wanted if not is_single((low, high))]
+    tests += [f"value IN ({single})"] if single else []
+    return f"{field} AND ({' OR '.join(tests) or '1 = 0'})"
+
+
+def _grants(principal: Principal) -> dict[str, object]:
+    return {"grants": json.dumps(sorted(principal.grants))}

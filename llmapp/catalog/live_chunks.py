@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from llmapp.catalog.database import Database
-from llmapp.catalog.filtering import FACTS, Filtering, facts_of
+from llmapp.catalog.facts import FACTS, facts_of
+from llmapp.catalog.filtering import Filtering
 from llmapp.catalog.live_table import LiveTable, LiveTableKeeper
 from llmapp.catalog.readable import Readable, ReadableCache
 from llmapp.filters.keys import satisfies
@@ -36,7 +37,7 @@ class LiveChunks(Filtering):
 
     def __init__(self, database: Database, live_table: LiveTableKeeper) -> None:
         """Use the catalog's database, and the table that follows it."""
-        super().__init__(database)
+        super().__init__(database, live_table.generation)
         self._live_table = live_table
         self._views = ReadableCache()
 
@@ -58,7 +59,12 @@ class LiveChunks(Filtering):
         Args:
             principal: Who asks.
             where: What their documents must satisfy; None is nothing.
+
+        Raises:
+            UnknownFieldError: `where` names a field that none of the documents has that `principal` may read.
         """
+        if where is not None:
+            self.check_fields(where, principal)
         table = self._live_table.table()
         return self._views.get(table, table.access.readable(principal.grants), where, self.matching_documents)
 

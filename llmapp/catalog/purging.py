@@ -123,6 +123,7 @@ class Purging:
             "chunks": "SELECT count(*) FROM chunks WHERE chunk_id IN (SELECT value FROM json_each(:chunks))",
             "staged chunks": f"SELECT count(*) FROM staged_chunks {where}",  # noqa: S608
             "quarantine": f"SELECT count(*) FROM quarantine {where}",  # noqa: S608
+            "facts": "SELECT count(*) FROM facts WHERE NOT EXISTS (SELECT 1 FROM documents d WHERE d.id = document)",
         }
         left = {place: int(self._db.read(sql, names)[0][0]) for place, sql in counted.items()}
         return left | {"postings": self._posted(traces)}

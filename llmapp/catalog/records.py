@@ -178,3 +178,12 @@ class Counts:
     embeddings: int
     pending: int
     quarantined: int
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRecord:
+    """A field that filters may name."""
+
+    name: str
+    documents: Mapping[str, int]
+    """Documents by the kind of their values: ``text``, ``number``, ``boolean``, ``time``. A text that is a time counts as both."""

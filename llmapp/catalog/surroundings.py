@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from llmapp.catalog import document_rows
 from llmapp.catalog.database import Database
-from llmapp.catalog.filtering import FACTS, facts_of
+from llmapp.catalog.facts import FACTS, facts_of
 from llmapp.catalog.live_chunks import READABLE, grants_of
 from llmapp.catalog.records import ChunkPlace
 from llmapp.filters.keys import satisfies

@@ -1,4 +1,4 @@
-"""Verbs that read: `ask` and `search`."""
+"""Verbs that read: `ask`, `search` and `fields`."""
 
 from __future__ import annotations
 
@@ -52,6 +52,22 @@ def search(
             from llmapp.cli.render import print_hits
 
             print_hits(Console(), hits)
+
+
+def fields(config: Config = None, as_json: AsJson = False) -> None:
+    """List the fields that a filter may name, with the kinds of their values."""
+    with opened(config, as_json=as_json) as app:
+        found = app.fields()
+        if as_json:
+            from llmapp.app.shapes import fields_shape
+
+            print_json(fields_shape(found))
+        else:
+            from rich.console import Console
+
+            from llmapp.cli.render import print_fields
+
+            print_fields(Console(), found)
 
 
 def _read(text: str) -> str:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from llmapp.application import Status
+    from llmapp.catalog.records import FieldRecord
     from llmapp.types import Answer, Citation, Hit, PromptReport
 
 _QUOTE_CHARS = 280
@@ -59,6 +60,16 @@ def print_hits(console: Console, hits: Sequence[Hit]) -> None:
         text = " ".join(hit.chunk.text.split())
         table.add_row(str(hit.rank), f"{hit.score:.4f}", Text(hit.chunk.uri + where), Text(_shorten(text, _QUOTE_CHARS)))
     console.print(table if hits else Text("Nothing found.", style="yellow"))
+
+
+def print_fields(console: Console, fields: Sequence[FieldRecord]) -> None:
+    """Print the fields that a filter may name, and how many documents have them."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("field", style="cyan", overflow="fold")
+    table.add_column("documents by kind of value")
+    for field in fields:
+        table.add_row(Text(field.name), ", ".join(f"{kind} {count:,}" for kind, count in field.documents.items()))
+    console.print(table if fields else Text("There are no documents yet.", style="yellow"))
 
 
 def print_status(console: Console, status: Status) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from llmapp.app.shapes import Shape, answer_shape, hits_shape
+from llmapp.app.shapes import Shape, answer_shape, fields_shape, hits_shape
 from llmapp.application import App
 from llmapp.errors import CatalogError
 from llmapp.server.callers import Application, Caller
-from llmapp.server.schemas import AnswerBody, AskRequest, ErrorBody, HitsBody, ReadyBody, SearchRequest
+from llmapp.server.schemas import AnswerBody, AskRequest, ErrorBody, FieldsBody, HitsBody, ReadyBody, SearchRequest
 from llmapp.server.streaming import unless_gone
 
 _PROBE_TIMEOUT_S = 2.0
@@ -36,6 +36,12 @@ async def search(body: SearchRequest, application: Application, caller: Caller) 
     """Find the chunks nearest to a query, without asking a model."""
     hits = await asyncio.to_thread(application.search, body.query, top_k=body.top_k, principal=caller, where=body.where)
     return JSONResponse(hits_shape(hits))
+
+
+@api.get("/fields", response_model=FieldsBody)
+async def fields(application: Application, caller: Caller) -> JSONResponse:
+    """List the fields that a filter may name."""
+    return JSONResponse(fields_shape(await asyncio.to_thread(application.fields, principal=caller)))
 
 
 @health.get("/live")

@@ -151,6 +151,19 @@ class HitsBody(_Exact):
     hits: list[HitBody]
 
 
+class FieldBody(_Exact):
+    """A field that filters may name."""
+
+    name: str
+    documents: Annotated[dict[str, int], Field(description="Documents by kind of value: text, number, boolean, time.")]
+
+
+class FieldsBody(_Exact):
+    """Fields, by name."""
+
+    fields: list[FieldBody]
+
+
 class ErrorDetail(BaseModel):
     """What went wrong; below /v1 with OpenAI's `type` and `param`."""
 

@@ -9,11 +9,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 from filters import oracle
-from filters.strategies import filters, metadata
+from filters.strategies import FIELDS, filters, metadata
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmapp.catalog.catalog import Catalog
+from llmapp.errors import UnknownFieldError
 from llmapp.filters import parse_filter
 from llmapp.retrieval.dense import DenseRetriever
 from llmapp.retrieval.fusion import convex
@@ -23,6 +24,8 @@ from llmapp.types import PUBLIC, Principal
 
 ANYONE = Principal("anyone")
 grants = st.sampled_from([PUBLIC, "user:ann", "group:claims", "tenant:acme"])
+EVERY_FIELD = ({name: ["anything", {"b": "anything"}] for name in FIELDS if "." not in name}, [PUBLIC])
+"""A document that all may read, so that no field is unknown."""
 principals = st.builds(
     Principal,
     st.sampled_from(["ann", "bob"]),
@@ -113,6 +116,7 @@ def test_a_document_that_was_deleted_is_not_found(catalog, filled):
 def test_no_retriever_finds_what_the_filter_or_the_access_list_excludes(
     tmp_path, embedder, put_into, known, where, principal
 ):
+    known = [*known, EVERY_FIELD]
     with put_into(tmp_path, known) as catalog:
         expected = {
             str(number)
@@ -143,3 +147,82 @@ def put_into(embedder, record):
             yield catalog
 
     return opened
+
+
+def test_a_field_that_no_document_has_is_refused_with_the_nearest(catalog, filled):
+    filled({"year": 2023})
+    with pytest.raises(UnknownFieldError) as raised:
+        found(catalog, "yaer = 2023 and source = 's'")
+    assert raised.value.field == "yaer"
+    assert raised.value.nearest == "year"
+    assert "year" in raised.value.hint
+
+
+def test_where_nothing_may_be_read_every_field_is_taken(catalog, filled):
+    assert found(catalog, "year = 2023") == set()
+    filled({"year": 2023}, acls=[("user:ann",)])
+    assert found(catalog, "anything = 2023") == set()
+
+
+def test_a_field_of_documents_that_may_not_be_read_is_not_told(catalog, filled):
+    filled({"secret_plan": 1}, {"year": 1}, acls=[("user:ann",), (PUBLIC,)])
+    with pytest.raises(UnknownFieldError) as raised:
+        found(catalog, "secret_plam = 1")
+    assert "secret_plan" not in raised.value.message + raised.value.hint
+    with pytest.raises(UnknownFieldError):
+        found(catalog, "secret_plan = 1")
+    assert "secret_plan" not in {field.name for field in catalog.fields(ANYONE)}
+    assert "secret_plan" in {field.name for field in catalog.fields(Principal("ann"))}
+
+
+def test_a_field_that_comes_or_goes_is_noticed(catalog, filled):
+    filled({"year": 2023})
+    filled({"month": 5})
+    assert found(catalog, "month = 5") == {"0"}
+    with pytest.raises(UnknownFieldError):
+        found(catalog, "year = 2023")
+
+
+def test_fields_are_listed_with_the_kinds_of_their_values(catalog, filled):
+    filled({"a": ["x", "y" * 300, True], "when": "2024-01-31"}, {"a": 1}, {"a": "z"})
+    fields = {field.name: field.documents for field in catalog.fields(ANYONE)}
+    assert fields["a"] == {"boolean": 1, "number": 1, "text": 2}
+    assert fields["when"] == {"text": 1, "time": 1}
+    assert set(fields) == {"a", "when", "committed_at", "document_id", "media_type", "source", "title", "uri"}
+
+
+def test_facts_go_with_their_document(catalog, filled):
+    filled({"year": 2023}, {"year": 2024})
+    traces = catalog.traces_of("s", "0")
+    catalog.purge("s", "0")
+    assert catalog.rows_left(traces)["facts"] == 0
+    catalog.delete("s", ["1"])
+    assert catalog._db.read("SELECT count(*) FROM facts")[0][0] == 0
+
+
+def test_a_catalog_without_facts_is_filled_when_it_is_opened(tmp_path, put_into, embedder):
+    known = [({"year": year}, [PUBLIC]) for year in range(2000, 2005)]
+    with put_into(tmp_path, known) as catalog:
+        with catalog._db.transaction() as connection:
+            connection.execute("DELETE FROM facts")
+            connection.execute("DELETE FROM meta WHERE key = 'facts'")
+        with closing(Catalog(catalog._db.path)) as again:
+            assert found(again, "year >= 2003") == {"3", "4"}
+
+
+@pytest.mark.parametrize("value", ["x' OR 1=1 --", '"; DROP TABLE facts; --', ":p0", "?", "%s", "\0", "\ud800"])
+def test_a_hostile_value_is_only_a_value(catalog, filled, value):
+    filled({"a": "x", value.encode("ascii", "ignore").decode().replace("\0", "") or "b": 1})
+    assert found(catalog, {"a": value}) == set()
+    assert found(catalog, {"a": {"$nin": [value]}}) == {"0"}
+    assert found(catalog, "a = 'x'") == {"0"}
+
+
+def test_a_filter_as_large_as_one_may_be_is_answered(catalog, filled):
+    filled({"n": 7})
+    assert found(catalog, {"n": {"$in": list(range(1_900))}}) == {"0"}
+    assert found(catalog, {"$or": [{"n": {"$gte": n}} for n in range(200)]}) == {"0"}
+    deep = {"n": 7}
+    for _ in range(30):
+        deep = {"$not": deep}
+    assert found(catalog, deep) == {"0"}

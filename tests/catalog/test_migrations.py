@@ -73,7 +73,8 @@ def test_what_the_second_version_had_staged_has_row_numbers_of_its_own_and_is_fo
         catalog.swap_staged(chunker="c", embedder="e")
         assert len(catalog.match("stone", principal=LOCAL_USER, top_k=5)) == 2
         assert len(catalog.match("words", principal=LOCAL_USER, top_k=5)) == 1
-        assert catalog.live_vectors().rows.tolist() == [2, 3, 4]
+        table = catalog.live_vectors()
+        assert table.rows[table.live_slots()].tolist() == [2, 3, 4]
 
 
 def test_opening_it_again_changes_nothing(tmp_path):

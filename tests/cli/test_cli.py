@@ -257,3 +257,13 @@ def test_a_filter_that_is_wrong_is_shown_with_its_place(project):
         "          ^",
         "  see architecture/filters.md for the grammar",
     ]
+
+
+def test_the_fields_that_a_filter_may_name_are_listed(project):
+    fields = {field["name"]: field["documents"] for field in read("fields", "-c", str(project))["fields"]}
+    assert fields["title"] == {"text": 22}
+    assert fields["committed_at"] == {"text": 22, "time": 22}
+    assert "committed_at" in invoke("fields", "-c", str(project)).stdout
+    done = invoke("search", "water", "--where", "titel = 'x'", "-c", str(project), "--json")
+    assert done.exit_code == 8
+    assert json.loads(done.stdout)["error"]["code"] == "unknown_field"

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from llmapp.catalog.catalog import Catalog
 from llmapp.connector import Checkpoint, ConnectorError, Delete, Document, Failure, Upsert
 from llmapp.errors import BudgetExceededError, EmbedderError, EmbedderMismatchError, ParserCrashedError, TooManyFailuresError
+from llmapp.filters import parse_filter
 from llmapp.ingestion.ingestor import Ingestor
 from llmapp.ingestion.parsing import ProcessParser
 from llmapp.ingestion.pipeline import Bounds
@@ -137,6 +138,14 @@ def test_documents_that_swap_their_texts_keep_their_vectors(ingestor, catalog):
     report = run(ingestor, *upserts(document("a", "two", title="t"), document("b", "one", title="t")))
     assert (report.changed, report.embedded_texts) == (2, 0)
     assert len(catalog.live_vectors().live_slots()) == 2
+
+
+def test_metadata_that_change_alone_are_filtered_by_and_embed_nothing(ingestor, catalog):
+    run(ingestor, *upserts(document("a", "words", metadata={"year": 2023})))
+    report = run(ingestor, *upserts(document("a", "words", metadata={"year": 2024})))
+    assert (report.changed, report.embedded_texts) == (1, 0)
+    assert len(catalog.readable_rows(LOCAL, parse_filter("year = 2024"))) == 1
+    assert len(catalog.readable_rows(LOCAL, parse_filter("year = 2023"))) == 0
 
 
 @pytest.mark.parametrize(

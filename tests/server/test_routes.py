@@ -3,7 +3,7 @@ import sqlite3
 
 import pytest
 
-from llmapp.server.schemas import AnswerBody, ErrorBody, HitsBody, ReadyBody
+from llmapp.server.schemas import AnswerBody, ErrorBody, FieldsBody, HitsBody, ReadyBody
 from llmapp.testing.fakes import ScriptedChatModel
 
 QUESTION = {"question": "How many days of leave do I have?"}
@@ -161,3 +161,11 @@ def test_what_is_no_filter_is_the_clients_mistake(client, where, code):
         response = client.post(route, content=json.dumps({**body, "where": where}), headers=JSON)
         assert error_of(response, 400).code == code
         assert "sesame-7" not in response.text
+
+
+def test_the_fields_that_a_filter_may_name_are_listed(client):
+    fields = FieldsBody.model_validate(client.get("/api/fields").json()).fields
+    assert {"source", "title", "committed_at"} <= {field.name for field in fields}
+    error = error_of(client.post("/api/search", json={"query": "leave", "where": {"titel": "x"}}), 400)
+    assert error.code == "unknown_field"
+    assert "title" in error.hint
