@@ -314,7 +314,7 @@ class Parts:
             self.lexical,
             fuse=by_score if given.fusion == "convex" else reciprocal_rank,
             candidates=given.candidates,
-            live=self.catalog.chunks,
+            moments=self.catalog,
             stages=list(stages(self)),
         )
 

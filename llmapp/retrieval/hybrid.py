@@ -19,10 +19,13 @@ from llmapp.retrieval.ranking.stage import Asked, Stage, run_stages
 from llmapp.types import Chunk, Found, Hit, Principal
 
 
-class ReadLive(Protocol):
-    """Reads chunks at one moment, as `llmapp.catalog.live_chunks.LiveChunks.chunks` does."""
+class Moments(Protocol):
+    """Tells moments apart and reads chunks at one, as `llmapp.catalog.live_chunks.LiveChunks` does."""
 
-    def __call__(self, ids: Sequence[str], *, principal: Principal, where: Filter | None = None) -> Mapping[str, Chunk]:
+    def generation(self) -> int:
+        """A number that grows with every committed change of documents."""
+
+    def chunks(self, ids: Sequence[str], *, principal: Principal, where: Filter | None = None) -> Mapping[str, Chunk]:
         """Those of `ids` that are live, that `principal` may read, and whose documents satisfy `where`."""
 
 
@@ -36,7 +39,7 @@ class HybridRetriever:
         *,
         fuse: Fusion,
         candidates: int,
-        live: ReadLive | None = None,
+        moments: Moments | None = None,
         stages: Sequence[Stage] = (),
     ) -> None:
         """Fuse these two.
@@ -46,15 +49,15 @@ class HybridRetriever:
             lexical: Finds by words.
             fuse: Merges what the two bring, dense first.
             candidates: Hits to ask of each; more are asked when `top_k` is larger.
-            live: Reads all hits once more at one moment: between the reads of the two a document may have been replaced,
-                and a search must not find half of the old one and half of the new one.
+            moments: Where the catalog has moved on between the reads of the two, all hits are read once more at one moment:
+                a document may have been replaced, and a search must not find half of the old one and half of the new one.
             stages: What happens to the hits then, in this order.
         """
         self._dense = dense
         self._lexical = lexical
         self._fuse = fuse
         self._candidates = candidates
-        self._live = live
+        self._moments = moments
         self._stages = stages
         self._aside = ThreadPoolExecutor(thread_name_prefix="lexical")
 
@@ -80,9 +83,10 @@ class HybridRetriever:
         wanted = max(self._candidates, top_k)
         asked = Asked(query, principal, top_k, where)
         every = [query, *(wording for wording in wordings if wording.strip())]
+        before = self._moment()
         fused = [self._fused(replace(asked, query=one, top_k=wanted)) for one in every]
         merged = fused[0] if len(fused) == 1 else reciprocal_rank(fused, top_k=2 * wanted)
-        distinct = drop_repeats(self._live_of(merged, asked), top_k=len(merged))
+        distinct = drop_repeats(self._of_one_moment(merged, asked, before), top_k=len(merged))
         found = run_stages(self._stages, asked, distinct)
         best = tuple(replace(hit, rank=rank) for rank, hit in enumerate(found.hits[:top_k], start=1))
         return replace(found, hits=best)
@@ -96,11 +100,14 @@ class HybridRetriever:
         by_meaning = ask(self._dense)
         return self._fuse([by_meaning, by_words.result()], top_k=2 * asked.top_k)
 
-    def _live_of(self, hits: list[Hit], asked: Asked) -> list[Hit]:
-        if self._live is None:
-            return hits
-        live = self._live([hit.chunk.id for hit in hits], principal=asked.principal, where=asked.where)
-        return [hit for hit in hits if hit.chunk.id in live]
+    def _moment(self) -> int:
+        return 0 if self._moments is None else self._moments.generation()
+
+    def _of_one_moment(self, hits: list[Hit], asked: Asked, before: int) -> list[Hit]:
+        if self._moments is None or self._moment() == before:
+            return hits  # every read since then has seen the same
+        live = self._moments.chunks([hit.chunk.id for hit in hits], principal=asked.principal, where=asked.where)
+        return [replace(hit, chunk=live[hit.chunk.id]) for hit in hits if hit.chunk.id in live]
 
     def close(self) -> None:
         """End the thread that matches words."""

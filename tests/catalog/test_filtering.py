@@ -126,7 +126,7 @@ def test_no_retriever_finds_what_the_filter_or_the_access_list_excludes(
         assert found(catalog, where, principal) == expected
         fuse = partial(convex, weights=(0.5, 0.5))
         dense, lexical = DenseRetriever(catalog, embedder), LexicalRetriever(catalog)
-        for retriever in (dense, lexical, HybridRetriever(dense, lexical, fuse=fuse, candidates=30, live=catalog.chunks)):
+        for retriever in (dense, lexical, HybridRetriever(dense, lexical, fuse=fuse, candidates=30, moments=catalog)):
             hits = retriever.retrieve("water", principal=principal, top_k=10, where=where)
             assert {hit.chunk.document_id for hit in hits} == expected
 

@@ -116,7 +116,7 @@ class World:
             self.catalog, self.embedder, index=index, lock=lock, exact_up_to=0, costs=Costs(number_s=1.0)
         )
         lexical = LexicalRetriever(self.catalog)
-        hybrid = HybridRetriever(through, lexical, fuse=reciprocal_rank, candidates=20, live=self.catalog.chunks)
+        hybrid = HybridRetriever(through, lexical, fuse=reciprocal_rank, candidates=20, moments=self.catalog)
         self.retrievers = {"exact": exact, "index": through, "lexical": lexical, "hybrid": hybrid}
         self.held = {}
         self.questions = [self.text(self.chance.randrange(TOPICS)) for _ in range(60)]

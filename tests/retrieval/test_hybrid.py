@@ -3,7 +3,7 @@ from functools import partial
 import pytest
 
 from llmapp.retrieval.dense import DenseRetriever
-from llmapp.retrieval.fusion import convex
+from llmapp.retrieval.fusion import convex, reciprocal_rank
 from llmapp.retrieval.hybrid import HybridRetriever
 from llmapp.retrieval.lexical import LexicalRetriever
 from llmapp.types import LOCAL_USER, Principal
@@ -69,10 +69,27 @@ def test_stages_see_what_is_live_and_once_and_the_best_of_their_order_come_back(
 
     stage = Backwards()
     put(one="water damage", two="water damage", three="water")
-    fewer = hybrid(catalog, embedder, candidates=30, live=catalog.chunks, stages=[stage])
+    fewer = hybrid(catalog, embedder, candidates=30, moments=catalog, stages=[stage])
     hits = search(fewer, "water damage", top_k=1)
     assert stage.seen == ["water damage", "water"]
     assert [(hit.chunk.text, hit.rank) for hit in hits] == [("water", 1)]
+
+
+def test_a_document_that_is_replaced_during_a_search_is_not_found_in_its_former_words(catalog, embedder, put):
+    put(flood="water damage", fire="water in the kitchen")
+
+    class Meanwhile(DenseRetriever):
+        def retrieve(self, query, **more):
+            hits = super().retrieve(query, **more)
+            put(flood="water of tomorrow")
+            return hits
+
+    slow = HybridRetriever(
+        Meanwhile(catalog, embedder), LexicalRetriever(catalog), fuse=reciprocal_rank, candidates=30, moments=catalog
+    )
+    texts = {hit.chunk.text for hit in search(slow, "water")}
+    assert "water damage" not in texts
+    assert "water in the kitchen" in texts
 
 
 def test_nobody_else_sees_what_is_not_public(retriever, put, make_record):
