@@ -268,7 +268,7 @@ class Act:
 def history() -> list[Act]:
     """The acts; worlds are made anew for each, so that an act can be played by itself."""
     return [
-        Act("the first sync", _scene(0)),
+        Act("the first sync", _scene(0), play=begin),
         Act("a night of changes", _scene(1)),
         Act("a long text that was given up half-way is gone", _scene(3), before=(_scene(2), 3)),
         Act("another chunker", replace(_scene(3), max_tokens=60), keeps_texts=True),
@@ -277,6 +277,12 @@ def history() -> list[Act]:
             "an operator cleans up", replace(_scene(4), max_tokens=60, dim=48, sources=("feed",)), play=clean_up, gone=PURGED
         ),
     ]
+
+
+def begin(app: App) -> None:
+    """A sync into a catalog that has got its name."""
+    app.catalog.identity()
+    sync(app)
 
 
 def clean_up(app: App) -> None:
@@ -289,6 +295,8 @@ def clean_up(app: App) -> None:
     with contextlib.suppress(DocumentNotFoundError):
         app.forget("listing")
     app.rebuild_index()
+    app.catalog.serve_from(FileIndex.name, held=app.catalog.chunk_ids(), former="elsewhere", keep_former=True)
+    app.catalog.note_other_store("elsewhere", None)
     sync(app)
 
 
