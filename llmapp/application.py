@@ -34,6 +34,8 @@ class Status:
     """What an application holds, and whether all of it works."""
 
     root: Path
+    catalog: str
+    """The database that serves: the path of a file, or the address of a server without its password."""
     model: str
     embedder: str
     counts: Counts
@@ -52,6 +54,7 @@ class Status:
         """As JSON."""
         return {
             "root": str(self.root),
+            "catalog": self.catalog,
             "model": self.model,
             "embedder": self.embedder,
             **asdict(self.counts),
@@ -67,6 +70,7 @@ class Status:
         """As lines for a terminal."""
         limit = "no limit" if self.day_limit_usd is None else f"of ${self.day_limit_usd:.2f}"
         yield "application", str(self.root)
+        yield "catalog", self.catalog
         yield "model", self.model
         yield "embedder", self.embedder
         yield from ((name, f"{count:,}") for name, count in asdict(self.counts).items())
@@ -161,6 +165,7 @@ class App(Documents):
         fault = self.index.fault() if counts.chunks > counts.pending else None
         return Status(
             root=self.settings.root,
+            catalog=self.catalog.place,
             model=self.model_name,
             embedder=self.embedder.identity,
             counts=counts,

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import itertools
 import os
 import pwd
 import shutil
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -38,10 +40,44 @@ def data_dir() -> Path:
 
 
 @pytest.fixture
-def catalog(tmp_path):
-    opened = Catalog(tmp_path / "catalog.db")
+def database_kind():
+    """What the catalogs of a test are kept in; tests that are to run on PostgreSQL too have a fixture of this name with both."""
+    return "sqlite"
+
+
+@pytest.fixture
+def new_place(request, database_kind, tmp_path):
+    """Names places for new catalogs: the first of a test is that of `catalog`."""
+    taken = itertools.count()
+
+    def make():
+        number = next(taken)
+        return (
+            tmp_path / f"catalog{number or ''}.db"
+            if database_kind == "sqlite"
+            else request.getfixturevalue("new_database")()
+        )
+
+    return make
+
+
+@pytest.fixture
+def catalog_place(new_place):
+    return new_place()
+
+
+@pytest.fixture
+def catalog(catalog_place):
+    opened = Catalog(catalog_place)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def new_catalog(catalog_place, new_place):
+    """Opens new, empty catalogs beside `catalog`."""
+    with contextlib.ExitStack() as opened:
+        yield lambda: opened.enter_context(contextlib.closing(Catalog(new_place())))
 
 
 @pytest.fixture
@@ -167,3 +203,21 @@ def chroma_server(tmp_path_factory):
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture
+def new_database(postgres):
+    """Makes an empty database on the PostgreSQL, and gives its URL."""
+    import psycopg
+
+    made = []
+    with psycopg.connect(postgres.replace("+psycopg", ""), autocommit=True) as server:
+
+        def make():
+            made.append(f"llmapp_{uuid.uuid4().hex}")
+            server.execute(f"CREATE DATABASE {made[-1]}")
+            return postgres.replace("/postgres?", f"/{made[-1]}?")
+
+        yield make
+        for name in made:
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -132,3 +132,22 @@ def test_the_root_is_no_setting(tmp_path, monkeypatch):
     monkeypatch.setenv("LLMAPP_ROOT", "/elsewhere")
     with pytest.raises(UnknownSettingError):
         load_settings(tmp_path)
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:secret-word@host/db", "postgresql://host/db?password=secret-word"])
+def test_the_address_of_a_catalog_with_a_password_comes_from_the_environment_alone(tmp_path, monkeypatch, url):
+    with pytest.raises(ConfigError, match="catalog_url with a password") as caught:
+        load_settings(write(tmp_path, f'catalog_url = "{url}"'))
+    assert "secret-word" not in str(caught.value)
+    monkeypatch.setenv("LLMAPP_CATALOG_URL", url)
+    settings = load_settings(write(tmp_path, 'catalog_url = "postgresql://me@host/db"'))
+    assert settings.catalog_url.get_secret_value() == url
+    assert "secret-word" not in repr(settings)
+
+
+@pytest.mark.parametrize("url", ["mysql://host/db", "host/db", "postgresql://me:se@cret@host/db"])
+def test_an_address_of_a_catalog_that_is_none_is_refused_without_showing_it(tmp_path, monkeypatch, url):
+    monkeypatch.setenv("LLMAPP_CATALOG_URL", url)
+    with pytest.raises(ConfigError, match=r"catalog_url: .*postgresql://USER@HOST/DATABASE") as caught:
+        load_settings(write(tmp_path, ""))
+    assert "se@cret" not in str(caught.value)

@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from llmapp.catalog.catalog import Catalog
-from llmapp.catalog.lock import FileLock
 from llmapp.config import Settings, with_secrets
 from llmapp.words.analysis import Words
 
@@ -79,6 +78,7 @@ class Parts:
 
         Raises:
             CatalogError: The catalog cannot be opened.
+            ConfigError: The catalog is in PostgreSQL, and the store of vectors is one of this machine.
         """
         self.settings = settings
         self._given_model = model
@@ -90,9 +90,9 @@ class Parts:
         """Closes what belongs to no part; used while parts are made."""
         with suppress(OSError):  # the catalog says what is wrong with the folder
             settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds the text of all documents
-        self.catalog = Catalog(settings.state / "catalog.db", words=Words(settings.retrieval.language))
-        self.index_lock = FileLock(settings.state / "index.lock", purpose="the index")
-        self.move_lock = FileLock(settings.state / "move.lock", purpose="a move of the vectors")
+        self.catalog = _open_catalog(settings, is_index_given=index is not None)
+        self.index_lock = self.catalog.index_lock()
+        self.move_lock = self.catalog.move_lock()
 
     def close(self) -> None:
         """Close files and end worker processes."""
@@ -384,3 +384,14 @@ class Parts:
             top_k=self.settings.retrieval.top_k,
             writer=query_writer(self),
         )
+
+
+def _open_catalog(settings: Settings, *, is_index_given: bool) -> Catalog:
+    from llmapp.bootstrap.stores import check_store
+
+    words = Words(settings.retrieval.language)
+    if settings.catalog_url is None:
+        return Catalog(settings.state / "catalog.db", words=words)
+    if not is_index_given:
+        check_store(settings, settings.index.store)
+    return Catalog(settings.catalog_url.get_secret_value(), words=words)

@@ -12,12 +12,30 @@ if TYPE_CHECKING:
     from llmapp.protocols import VectorIndex
 
 
+_OF_MANY_MACHINES = {"exact", "pgvector"}
+"""Two machines would each bring a store of its own up to date with a part of the changes."""
+
+
+def check_store(settings: Settings, name: str) -> None:
+    """See that a store may serve beside the catalog.
+
+    Raises:
+        ConfigError: The catalog is in PostgreSQL, and the store is one of this machine.
+    """
+    if settings.catalog_url is not None and name not in _OF_MANY_MACHINES:
+        raise ConfigError(
+            f"the store {name} belongs to one machine, a catalog in PostgreSQL to many",
+            hint='set index.store to "pgvector", or to "exact"',
+        )
+
+
 def open_store(settings: Settings, catalog: Catalog, name: str) -> VectorIndex:
     """The store of that name for this catalog; nothing is connected yet.
 
     Raises:
-        ConfigError: There is no such store, or the settings do not say where it is.
+        ConfigError: There is no such store, or the settings do not say where it is, or it is not for this catalog.
     """
+    check_store(settings, name)
     given = settings.index
     match name:
         case "exact":

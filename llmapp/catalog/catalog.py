@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from llmapp.catalog import document_rows as rows
 from llmapp.catalog import facts, postings
+from llmapp.catalog.database import Database
 from llmapp.catalog.full_text import FullText
 from llmapp.catalog.index_state import IndexState
 from llmapp.catalog.live_table import LiveTableKeeper
@@ -36,29 +37,40 @@ _GRANTS = "(SELECT json_group_array(name) FROM (SELECT name FROM grants WHERE do
 
 
 class Catalog(SyncState, Staging, Purging, FullText, Surroundings, IndexState):
-    """Documents, chunks, embeddings and access lists in one SQLite file. Safe to use from several threads and processes."""
+    """Documents, chunks, embeddings and access lists in one database. Safe to use from several threads and processes."""
 
-    def __init__(self, path: Path, *, words: Words | None = None) -> None:
+    def __init__(self, place: Path | str, *, words: Words | None = None) -> None:
         """Open or create the catalog.
 
         Args:
-            path: The file.
+            place: A SQLite file, as a path, or the URL of a PostgreSQL.
             words: How texts become terms; with another one than before the full text is written anew before this returns.
                 None is `Words()`.
 
         Raises:
             CatalogVersionError: Written by a newer llmapp.
-            CatalogError: The file cannot be opened.
+            CatalogError: The file cannot be opened, or the server cannot be used.
+            MissingDependencyError: psycopg is not installed.
         """
-        self._db = SQLiteDatabase(path, migrations="llmapp.catalog.migrations")
+        self._db = _database(place)
         SyncState.__init__(self, self._db)
         Staging.__init__(self, self._db)
         Surroundings.__init__(self, self._db)
         IndexState.__init__(self, self._db)
-        live_table = LiveTableKeeper(self._db, path.with_suffix(".vectors"))
+        # Beside a server no vectors are kept in files: a purge could not reach those of other machines.
+        live_table = LiveTableKeeper(self._db, place.with_suffix(".vectors") if isinstance(place, Path) else None)
         Purging.__init__(self, self._db, live_table)
-        FullText.__init__(self, self._db, live_table, words or Words())
-        facts.fill(self._db)
+        try:
+            FullText.__init__(self, self._db, live_table, words or Words())
+            facts.fill(self._db)
+        except BaseException:
+            self._db.close()
+            raise
+
+    @property
+    def place(self) -> str:
+        """Where it is: the path of a file, or the address of a server without the password."""
+        return self._db.name
 
     def close(self) -> None:
         """Close the database."""
@@ -71,6 +83,14 @@ class Catalog(SyncState, Staging, Purging, FullText, Surroundings, IndexState):
             wait_s: Seconds that its `acquire` waits for another holder.
         """
         return self._db.lock("ingest", purpose="ingestion", wait_s=wait_s)
+
+    def index_lock(self) -> ProcessLock:
+        """The lock that one process of all that use this catalog holds while it writes the vector index."""
+        return self._db.lock("index", purpose="the index", wait_s=0.0)
+
+    def move_lock(self) -> ProcessLock:
+        """The lock that one process of all that use this catalog holds while it moves the vectors to another store."""
+        return self._db.lock("move", purpose="a move of the vectors", wait_s=0.0)
 
     def bind_embedder(self, identity: str) -> None:
         """Tie the catalog to one embedder; the first one is stored, and so is one that comes while there is no chunk.
@@ -264,7 +284,7 @@ class Catalog(SyncState, Staging, Purging, FullText, Surroundings, IndexState):
         found = self._db.iterate(
             f"""
             SELECT d.source, d.document_id, d.content_hash, d.parser, d.chunker, d.uri, d.title, d.media_type, d.metadata, d.page_starts,
-                   CAST(d.own_acl AS INTEGER), {_GRANTS}, c.chunk_id, c.title, c.heading, c.page, c.start_char, c.end_char, c.text, e.vector
+                   CASE WHEN d.own_acl THEN 1 ELSE 0 END, {_GRANTS}, c.chunk_id, c.title, c.heading, c.page, c.start_char, c.end_char, c.text, e.vector
             FROM documents d LEFT JOIN chunks c ON c.document = d.id LEFT JOIN embeddings e ON e.id = c.embedding
             ORDER BY d.source, d.document_id, c.chunk_id
             """  # noqa: S608 - a constant
@@ -275,3 +295,11 @@ class Catalog(SyncState, Staging, Purging, FullText, Surroundings, IndexState):
                 part = value if isinstance(value, bytes) else json.dumps(value).encode()
                 digest.update(len(part).to_bytes(8, "big") + part)
         return digest.hexdigest()
+
+
+def _database(place: Path | str) -> Database:
+    if isinstance(place, Path):
+        return SQLiteDatabase(place, migrations="llmapp.catalog.migrations")
+    from llmapp.catalog.postgres import PostgresDatabase
+
+    return PostgresDatabase(place, migrations="llmapp.catalog.migrations.postgres")

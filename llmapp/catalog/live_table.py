@@ -84,10 +84,10 @@ class LiveTable:
 class LiveTableKeeper:
     """Keeps the table of one catalog. Safe to use from several threads; several processes share the files."""
 
-    def __init__(self, database: Database, folder: Path) -> None:
-        """Follow this database, with files in `folder`."""
+    def __init__(self, database: Database, folder: Path | None) -> None:
+        """Follow this database, with files in `folder`; None keeps all in memory."""
         self._db = database
-        self._store: SlotStore = SlotFiles(folder)
+        self._store: SlotStore = HeldSlots() if folder is None else SlotFiles(folder)
         self._turn = threading.Lock()
         self._slots: Slots | None = None
         self._access: tuple[int, AccessLists] | None = None

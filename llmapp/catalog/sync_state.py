@@ -77,7 +77,7 @@ class SyncState:
         """
         rows = self._db.read(
             """
-            SELECT * FROM quarantine WHERE (:source IS NULL OR source = :source) AND (:dropped OR NOT is_dropped)
+            SELECT * FROM quarantine WHERE (CAST(:source AS TEXT) IS NULL OR source = :source) AND (:dropped OR NOT is_dropped)
             ORDER BY source, document_id
             """,
             {"source": source, "dropped": dropped},
@@ -160,7 +160,7 @@ class SyncState:
     def runs(self, limit: int = 10, *, source: str | None = None) -> list[RunRecord]:
         """The last runs, of one source or of all, newest first; one that never ended still says ``running``."""
         rows = self._db.read(
-            f"SELECT {_RUN} FROM runs WHERE :source IS NULL OR source = :source ORDER BY id DESC LIMIT :limit",  # noqa: S608 - a constant
+            f"SELECT {_RUN} FROM runs WHERE CAST(:source AS TEXT) IS NULL OR source = :source ORDER BY id DESC LIMIT :limit",  # noqa: S608 - a constant
             {"limit": limit, "source": source},
         )
         values = ((dict(row), json.loads(row["counts"]), json.loads(row["seconds"])) for row in rows)

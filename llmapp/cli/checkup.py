@@ -54,7 +54,7 @@ def examine(config: Path | None) -> list[Finding]:
 
 def _parts(app: App) -> Iterator[Finding]:
     checks: dict[str, Callable[[], str]] = {
-        "catalog": lambda: f"{app.catalog.counts().documents} documents",
+        "catalog": lambda: f"{app.catalog.counts().documents} documents in {app.catalog.place}",
         "embedder": lambda: f"{app.embedder.identity}, {app.embedder.embed_query('a word').shape[0]} dimensions",
         "model": lambda: f"{app.model_name} ({type(app.model).__name__})",
         "price": lambda: app.prices.price(app.model_name).source,

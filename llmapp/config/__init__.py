@@ -16,7 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, Field, JsonValue, SecretStr, ValidationError
+from pydantic import BaseModel, Field, JsonValue, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -191,6 +191,8 @@ class Settings(BaseSettings):
     """Key of a rerank API; from the environment (``LLMAPP_RERANKER_API_KEY``) only."""
     embedder_api_key: SecretStr | None = None
     """Key of the embedder's server; from the environment (``LLMAPP_EMBEDDER_API_KEY``) only."""
+    catalog_url: SecretStr | None = None
+    """A PostgreSQL that keeps the catalog, for several machines: ``postgresql://USER@HOST/DATABASE``; with a password from the environment only (``LLMAPP_CATALOG_URL``). None is a SQLite file in `.llmapp/`."""
     model_options: ModelOptions = ModelOptions()
     """What the chat model needs besides its name."""
     embedder: str = "minilm"
@@ -213,6 +215,13 @@ class Settings(BaseSettings):
     """Own rates by model name, a table ``[prices."NAME"]`` each."""
     server: ServerSettings = ServerSettings()
     """The HTTP server."""
+
+    @field_validator("catalog_url")
+    @classmethod
+    def _is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not re.fullmatch(r"postgres(ql)?(\+psycopg)?://[^@\s]*(@[^@\s]*)?", url.get_secret_value()):
+            raise ValueError("it must be postgresql://USER@HOST/DATABASE, and an @ of a password written %40")
+        return url
 
     @property
     def state(self) -> Path:
@@ -317,6 +326,8 @@ def _secrets_in(values: Mapping[str, Any]) -> list[str]:
         found.append("ingestion.passwords")
     if isinstance(index, dict) and _has_password(str(index.get("pgvector_url", ""))):
         found.append("index.pgvector_url with a password")
+    if _has_password(str(values.get("catalog_url", ""))):
+        found.append("catalog_url with a password")
     return found
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmapp.catalog.catalog import Catalog
-    from llmapp.catalog.lock import FileLock
+    from llmapp.catalog.lock import ProcessLock
     from llmapp.catalog.readable import Readable
     from llmapp.protocols import Embedder, FloatArray, VectorIndex
 
@@ -47,7 +47,7 @@ class DenseRetriever:
         embedder: Embedder,
         *,
         index: VectorIndex | None = None,
-        lock: FileLock | None = None,
+        lock: ProcessLock | None = None,
         exact_up_to: int = _EXACT_UP_TO,
         costs: Costs = MEASURED,
     ) -> None:

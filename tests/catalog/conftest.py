@@ -8,6 +8,11 @@ from llmapp.catalog.records import DocumentRecord
 from llmapp.types import PUBLIC, Chunk
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_kind(request):
+    return request.param
+
+
 @pytest.fixture
 def record():
     def build(document_id, *texts, source="s", acl=(PUBLIC,), revision="1", title="Title", heading=""):

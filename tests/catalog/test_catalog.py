@@ -91,7 +91,7 @@ def test_the_digest_sees_texts_access_lists_and_vectors(catalog, put, record):
         put(item)
         digests.append(catalog.digest())
     with catalog._db.transaction() as connection:
-        connection.execute("UPDATE embeddings SET vector = zeroblob(256)")
+        connection.execute("UPDATE embeddings SET vector = :zeros", {"zeros": bytes(256)})
     digests.append(catalog.digest())
     assert len(set(digests)) == len(digests)
 

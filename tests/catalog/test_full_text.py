@@ -169,14 +169,14 @@ def test_what_is_gone_leaves_the_segments_once_it_is_much(catalog, put, record):
     assert catalog.match("storm", principal=LOCAL_USER, top_k=5) == []
 
 
-def test_a_catalog_opened_with_another_language_is_searched_by_it(tmp_path, put, record, catalog):
+def test_a_catalog_opened_with_another_language_is_searched_by_it(catalog_place, put, record, catalog):
     put(record("a", "Die Häuser stehen"))
     catalog.stage(
         [StagedChunks("s", "b", "v", *chunk_and_key(record("b", "Viele Häuser")), is_complete=True)],
         vector_of(record("b", "Viele Häuser")),
     )
     assert catalog.match("Hauses", principal=LOCAL_USER, top_k=5) == []
-    with closing(Catalog(tmp_path / "catalog.db", words=Words("de"))) as german:
+    with closing(Catalog(catalog_place, words=Words("de"))) as german:
         assert len(german.match("Hauses", principal=LOCAL_USER, top_k=5)) == 1
         german.replace([replace(record("b", "Viele Häuser"), chunks=(), embedding_keys=(), is_staged=True)], {})
         assert len(german.match("Hauses", principal=LOCAL_USER, top_k=5)) == 2
@@ -194,7 +194,7 @@ def vector_of(item):
     return {key: np.eye(64, dtype=np.float32)[0] for key in item.embedding_keys}
 
 
-def test_writing_the_full_text_anew_goes_on_where_it_was_broken_off(tmp_path, put, record, catalog, monkeypatch):
+def test_writing_the_full_text_anew_goes_on_where_it_was_broken_off(catalog_place, put, record, catalog, monkeypatch):
     put(*(record(f"d{number}", f"Häuser Nummer {number}") for number in range(10)))
     monkeypatch.setattr("llmapp.catalog.full_text._REINDEX_CHUNKS", 4)
     written = []
@@ -208,11 +208,11 @@ def test_writing_the_full_text_anew_goes_on_where_it_was_broken_off(tmp_path, pu
     go_on = postings.index_more
     monkeypatch.setattr(postings, "index_more", write_twice)
     with pytest.raises(KeyboardInterrupt):
-        Catalog(tmp_path / "catalog.db", words=Words("de"))
+        Catalog(catalog_place, words=Words("de"))
     assert len(catalog.match("Häuser", principal=LOCAL_USER, top_k=99)) == 10  # the former serve
     monkeypatch.setattr(postings, "index_more", go_on)
     put(record("late", "Häuser"))
-    with closing(Catalog(tmp_path / "catalog.db", words=Words("de"))) as german:
+    with closing(Catalog(catalog_place, words=Words("de"))) as german:
         assert len(german.match("Hauses", principal=LOCAL_USER, top_k=99)) == 11
         assert german._db.read("SELECT count(*) FROM segments WHERE size > 4")[0][0] == 0
         assert german._db.read("SELECT sum(size) FROM segments")[0][0] == 11

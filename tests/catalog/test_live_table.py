@@ -11,6 +11,8 @@ from llmapp.catalog.catalog import Catalog
 from llmapp.types import LOCAL_USER, PUBLIC, Principal
 
 ANN = Principal("ann")
+in_files = pytest.mark.parametrize("database_kind", ["sqlite"])
+"""Beside a server the table is held in memory alone."""
 
 
 def held(catalog):
@@ -102,6 +104,7 @@ def test_changes_are_kept_for_a_number_of_generations(catalog, put, record, monk
     assert [row[0] for row in catalog._db.read("SELECT DISTINCT generation FROM changes ORDER BY 1")] == [4, 5, 6]
 
 
+@in_files
 def test_a_table_of_which_much_has_left_begins_anew(catalog, put, record):
     put(*(record(f"d{number}", f"words {number}") for number in range(10)))
     assert held(catalog) == true(catalog)
@@ -111,6 +114,7 @@ def test_a_table_of_which_much_has_left_begins_anew(catalog, put, record):
     assert len([file for file in files(catalog) if file.suffix == ".vectors"]) == 1
 
 
+@in_files
 def test_a_new_process_reads_no_vector_from_the_catalog(catalog, put, record, no_full_read, monkeypatch):
     put(*(record(f"d{number}", f"words {number}") for number in range(50)))
     assert held(catalog) == true(catalog)
@@ -121,8 +125,8 @@ def test_a_new_process_reads_no_vector_from_the_catalog(catalog, put, record, no
     assert len(no_full_read) <= 6
 
 
-def test_two_processes_follow_each_other(catalog, put, record):
-    with closing(Catalog(catalog._db.path)) as other:
+def test_two_processes_follow_each_other(catalog, catalog_place, put, record):
+    with closing(Catalog(catalog_place)) as other:
         for number in range(5):
             put(record(f"d{number}", f"words {number}"), record("again", f"words {number} again"))
             first, second = (catalog, other) if number % 2 else (other, catalog)
@@ -130,6 +134,7 @@ def test_two_processes_follow_each_other(catalog, put, record):
             assert held(second) == true(catalog)
 
 
+@in_files
 @pytest.mark.parametrize("name", ["rows", "documents", "vectors"])
 @pytest.mark.parametrize("damage", ["cut", "flipped", "gone"])
 def test_damaged_files_are_noticed_and_written_anew(catalog, put, record, name, damage):
@@ -148,6 +153,7 @@ def test_damaged_files_are_noticed_and_written_anew(catalog, put, record, name, 
     assert held(catalog) == true(catalog)
 
 
+@in_files
 def test_a_head_that_cannot_be_read_is_written_anew(catalog, put, record):
     put(record("a", "one"))
     held(catalog)
@@ -156,6 +162,7 @@ def test_a_head_that_cannot_be_read_is_written_anew(catalog, put, record):
         assert held(other) == true(catalog)
 
 
+@in_files
 def test_what_a_dead_process_left_behind_the_end_is_overwritten(catalog, put, record):
     put(record("a", "one"))
     held(catalog)
@@ -168,6 +175,7 @@ def test_what_a_dead_process_left_behind_the_end_is_overwritten(catalog, put, re
         assert held(other) == true(catalog)
 
 
+@in_files
 def test_files_of_another_catalog_are_not_believed(catalog, put, record, embedder, tmp_path):
     put(*(record(f"d{number}", f"words {number}") for number in range(20)))
     held(catalog)
@@ -179,6 +187,7 @@ def test_files_of_another_catalog_are_not_believed(catalog, put, record, embedde
         assert held(other) == true(other)
 
 
+@in_files
 def test_a_folder_that_cannot_be_written_leaves_the_vectors_in_memory(catalog, put, record, caplog):
     catalog._db.path.with_suffix(".vectors").write_text("in the way")
     put(record("a", "one"), record("b", "two"))
@@ -218,9 +227,9 @@ def test_the_views_that_were_used_least_go_when_there_are_too_many_bytes(catalog
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_any_sequence_of_writes_and_readers_ends_in_what_the_catalog_holds(catalog, put, record, seed):
+def test_any_sequence_of_writes_and_readers_ends_in_what_the_catalog_holds(catalog, catalog_place, put, record, seed):
     chance = random.Random(seed)
-    with closing(Catalog(catalog._db.path)) as other:
+    with closing(Catalog(catalog_place)) as other:
         for _ in range(60):
             names = [f"d{chance.randrange(12)}" for _ in range(chance.randrange(1, 4))]
             action = chance.randrange(4)

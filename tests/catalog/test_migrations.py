@@ -84,3 +84,38 @@ def test_opening_it_again_changes_nothing(tmp_path):
         with closing(Catalog(tmp_path / "catalog.db")) as catalog:
             digests.add(catalog.digest())
     assert len(digests) == 1
+
+
+SQLITE_COLUMNS = """
+    SELECT m.name AS "table", c.name AS "column", lower(c.type) AS type, c."notnull" = 0 AND c.pk = 0 AS is_optional
+    FROM sqlite_master m JOIN pragma_table_info(m.name) c
+    WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' ORDER BY 1, 2
+"""
+POSTGRES_COLUMNS = """
+    SELECT table_name, column_name, data_type, is_nullable = 'YES' FROM information_schema.columns
+    WHERE table_schema = current_schema() AND table_name <> 'schema_version' ORDER BY 1, 2
+"""
+SQLITE_KEYS = """
+    SELECT m.name, (SELECT group_concat(name, ' ') FROM (SELECT c.name FROM pragma_index_info(i.name) c ORDER BY c.seqno)), i."unique"
+    FROM sqlite_master m JOIN pragma_index_list(m.name) i WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'
+    UNION SELECT m.name, c.name, 1 FROM sqlite_master m JOIN pragma_table_info(m.name) c
+    WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' AND c.pk = 1
+    AND NOT EXISTS (SELECT 1 FROM pragma_table_info(m.name) o WHERE o.pk = 2)
+"""
+POSTGRES_KEYS = """
+    SELECT c.relname, string_agg(a.attname, ' ' ORDER BY k.place), CAST(i.indisunique AS INT)
+    FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace,
+    unnest(i.indkey) WITH ORDINALITY AS k (number, place) JOIN pg_attribute a ON a.attnum = k.number
+    WHERE a.attrelid = i.indrelid AND n.nspname = current_schema() AND c.relname <> 'schema_version'
+    GROUP BY i.indexrelid, c.relname, i.indisunique
+"""
+TYPES = {"integer": {"bigint", "boolean"}, "text": {"text"}, "blob": {"bytea"}, "real": {"double precision"}}
+
+
+def test_both_databases_end_in_the_same_tables_columns_and_keys(tmp_path, new_database):
+    with closing(Catalog(tmp_path / "catalog.db")) as here, closing(Catalog(new_database())) as there:
+        columns = [tuple(row) for row in here._db.read(SQLITE_COLUMNS)]
+        others = [tuple(row) for row in there._db.read(POSTGRES_COLUMNS)]
+        assert [(*row[:2], bool(row[3])) for row in columns] == [(*row[:2], row[3]) for row in others]
+        assert [row for row, other in zip(columns, others, strict=True) if other[2] not in TYPES[row[2]]] == []
+        assert {tuple(row) for row in here._db.read(SQLITE_KEYS)} == {tuple(row) for row in there._db.read(POSTGRES_KEYS)}

@@ -1,9 +1,11 @@
 """What is purged is in no file, and stays out."""
 
 import threading
+from pathlib import Path
 
 import pytest
 
+from llmapp.catalog.sqlite import SQLiteDatabase
 from llmapp.errors import CatalogError
 from llmapp.types import LOCAL_USER
 
@@ -11,8 +13,17 @@ SECRET = "The merger with Halvorsen closes on the ninth of May for 12.7 million.
 
 
 def bytes_of(catalog):
-    folder = catalog._db.path.parent
-    return b"".join(file.read_bytes() for file in folder.glob("catalog.db*"))
+    """All that the files of a catalog hold. Of PostgreSQL without its log, which is the server's and is written round."""
+    if isinstance(catalog._db, SQLiteDatabase):
+        files = catalog._db.path.parent.glob("catalog.db*")
+    else:
+        with catalog._db._borrowed() as connection:
+            connection.execute("CHECKPOINT")
+        folder, number = catalog._db.read(
+            "SELECT current_setting('data_directory'), (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )[0]
+        files = Path(folder, "base", str(number)).iterdir()
+    return b"".join(file.read_bytes() for file in files)
 
 
 def test_a_purged_document_leaves_no_byte_in_any_file_nor_does_an_earlier_version_of_it(catalog, put, record):
@@ -96,15 +107,16 @@ def test_a_document_is_named_by_key_id_or_address(catalog, put, record, name):
 
 
 def test_a_reader_that_holds_on_to_the_old_state_is_said_to_stand_in_the_way(catalog, put, record, monkeypatch):
-    put(record("a", SECRET))
-    reader = catalog._db._connect()
-    reader.execute("BEGIN")
-    reader.execute("SELECT count(*) FROM documents").fetchone()
+    put(record("a", SECRET, "and", "some", "more"))
+    reader = catalog._db.iterate("SELECT chunk_id FROM chunks")
+    next(reader)
     monkeypatch.setattr("llmapp.catalog.sqlite.BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("llmapp.catalog.postgres.BUSY_TIMEOUT_S", 0.05)
     failed = []
 
     def purge():
-        catalog._db._idle.queue.clear()  # connections with the long time-out
+        while not catalog._db._idle.empty():  # connections with the long time-out
+            catalog._db._idle.get().close()
         with pytest.raises(CatalogError, match="read"):
             catalog.purge("s", "a")
         failed.append(True)

@@ -97,7 +97,7 @@ def test_a_document_that_is_deleted_leaves_nothing_staged(catalog, put, record, 
     assert not catalog.is_staged("s", "a", "v")
 
 
-def test_a_large_document_is_committed_from_what_was_staged(catalog, record, embedder):
+def test_a_large_document_is_committed_from_what_was_staged(catalog, record, embedder, new_catalog):
     from dataclasses import replace
 
     whole = record("a", "one", "two", "three")
@@ -110,10 +110,9 @@ def test_a_large_document_is_committed_from_what_was_staged(catalog, record, emb
     assert catalog.chunk_ids() == {chunk.id for chunk in whole.chunks}
     table = catalog.live_vectors()
     assert np.allclose(np.linalg.norm(table.vectors, axis=1), 1)
-    other = type(catalog)(catalog._db.path.parent / "other.db")
+    other = new_catalog()
     other.replace([whole], vectors(embedder, whole))
     assert other.digest() == catalog.digest()
-    other.close()
 
 
 def test_outdated_documents_are_those_of_another_chunker_or_of_another_embedder(catalog, put, record):

@@ -83,7 +83,7 @@ def test_a_corpus_is_paid_from_the_budget_of_the_application(app, beir):
 
 def test_every_setting_either_holds_for_a_corpus_or_says_where_things_are_kept():
     """Whoever adds a table of settings decides here: a corpus must never be written where the application keeps its own."""
-    kept_apart = {"sources", "server", "index"}
+    kept_apart = {"catalog_url", "sources", "server", "index"}
     assert set(Settings.model_fields) == set(corpora._ALIKE) | kept_apart
 
 

@@ -157,9 +157,9 @@ KINDS = [Feed, Snapshot, lambda **fields: Snapshot(style="listed", **fields)]
 class Run:
     """One history of one source."""
 
-    def __init__(self, folder, kind):
+    def __init__(self, folder, kind, place=None):
         self.folder, self.kind, self.world = folder, kind, World()
-        self.catalog = Catalog(folder / "long.db")
+        self.catalog = Catalog(place or folder / "long.db")
         self.rules, self.max_tokens, self.dim = AccessRules((PUBLIC,)), None, 32
         self.fresh = 0
 
@@ -218,8 +218,21 @@ class Run:
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=STEPS)
 def test_any_history_ends_as_a_fresh_ingest_of_its_end(tmp_path_factory, kind, large_chars, steps):
+    check(Run(tmp_path_factory.mktemp("world"), kind), steps, large_chars)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=["cursor", "snapshot", "listing"])
+@pytest.mark.parametrize("large_chars", [10**9, 200], ids=["whole", "streamed"])
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=STEPS)
+def test_a_history_in_postgresql_ends_as_a_fresh_ingest_into_sqlite(
+    tmp_path_factory, new_database, kind, large_chars, steps
+):
+    check(Run(tmp_path_factory.mktemp("world"), kind, new_database()), steps, large_chars)
+
+
+def check(history, steps, large_chars):
     preparing.LARGE_CHARS, before = large_chars, preparing.LARGE_CHARS
-    history = Run(tmp_path_factory.mktemp("world"), kind)
     try:
         for step in steps:
             history.step(*step)

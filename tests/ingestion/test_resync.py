@@ -9,6 +9,11 @@ SECTIONS = 4
 DOCUMENTS = 60
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_kind(request):
+    return request.param
+
+
 def note(number, *, edited=None):
     parts = [
         f"## Part {part}\n\n{'Edited' if part == edited else 'Plain'} words {number}.{part}." for part in range(SECTIONS)

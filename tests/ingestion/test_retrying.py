@@ -15,6 +15,11 @@ from llmapp.ingestion.retrying import RetryPolicy, who_retries
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_kind(request):
+    return request.param
+
+
 def policy(at=START, **settings):
     return RetryPolicy(now=lambda: at, **settings)
 

@@ -37,6 +37,11 @@ from llmapp.types import PUBLIC, Principal
 ACL = (PUBLIC,)
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_kind(request):
+    return request.param
+
+
 class Script(BaseModel, frozen=True):
     changes: tuple = Field(exclude=True)
     cursors: list = Field(default=[], exclude=True)
@@ -486,6 +491,7 @@ class Secretive(Script, frozen=True):
         ConnectorError("401 for s3cr3t-canary", hint="not s3cr3t-canary"),
     ],
 )
+@pytest.mark.parametrize("database_kind", ["sqlite"])  # it looks into the file
 def test_no_secret_of_a_connector_gets_into_the_catalog_or_out_of_the_run(ingestor, catalog, last):
     def broken():
         raise RuntimeError("404 for https://api/x?token=s3cr3t-canary")

@@ -19,6 +19,11 @@ from llmapp.types import PUBLIC, Principal
 LOCAL = Principal("local")
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_kind(request):
+    return request.param
+
+
 class Notes(BaseModel, frozen=True):
     texts: dict = Field(exclude=True)
 

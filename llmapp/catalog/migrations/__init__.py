@@ -1,1 +1,1 @@
-"""Numbered SQL files, applied in order; the number of the last one is the version of the database."""
+"""Numbered SQL files for SQLite, applied in order; the last number is the version of the database. `postgres/` has the same ones."""
