@@ -31,7 +31,7 @@ GROWING = [int(4 * KIB * 1.5**step) for step in range(20)]
 SIZES = {
     "tmpfs": GROWING,
     "rlimit": GROWING,
-    "chroma": [3 << 20, *(4 * 2**20 + step * 32 * KIB for step in range(22)), 48 << 20],
+    "chroma": [3 << 20, *(4 * 2**20 + step * 64 * KIB for step in range(24)), 48 << 20],
 }
 """What may still be written, or how large a file may be. Bytes."""
 
