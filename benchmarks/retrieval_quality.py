@@ -126,7 +126,7 @@ def measure_speed(catalog: Catalog, embedder: MiniLMEmbedder, questions: Sequenc
 
         exact = search_with(DenseRetriever(catalog, embedder))
         through_chroma = search_with(
-            DenseRetriever(catalog, embedder, index=index, lock=lock, exact_up_to=0, costs=Costs(number_s=1.0))
+            DenseRetriever(catalog, embedder, index=serving, exact_up_to=0, costs=Costs(number_s=1.0))
         )
         times = timed(questions, [bare, exact, through_chroma])
         print("warm search, p50 over bare embedder + bare Chroma (at most 1.5)")

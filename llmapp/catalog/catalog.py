@@ -1,9 +1,10 @@
 """The catalog: writes documents whole, and hands out what a principal may read.
 
-Seven parts over one database: the documents (here), the work they leave for the vector index (`llmapp.catalog.index_state`), the
+The parts over one database: the documents (here), the work they leave for the vector index (`llmapp.catalog.index_state`), the
 state of the syncs (`llmapp.catalog.sync_state`), new chunks that wait behind the live ones (`llmapp.catalog.staging`), documents
-that must leave no trace (`llmapp.catalog.purging`), the chunks as a search reads them (`llmapp.catalog.live_chunks`), and what
-stands around them (`llmapp.catalog.surroundings`).
+that must leave no trace (`llmapp.catalog.purging`), the chunks as a search reads them (`llmapp.catalog.live_chunks`), by their words
+(`llmapp.catalog.full_text`) and by filters (`llmapp.catalog.filtering`), and what stands around them
+(`llmapp.catalog.surroundings`).
 """
 
 from __future__ import annotations

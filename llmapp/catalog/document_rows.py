@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from llmapp.catalog import facts
+from llmapp.catalog import facts, meta
 from llmapp.catalog.database import Connection
 from llmapp.catalog.postings import reserve_rows
 from llmapp.catalog.records import DocumentRecord, StagedChunks
@@ -214,10 +214,7 @@ def advance(connection: Connection) -> None:
 
 def name_embedder(connection: Connection, identity: str) -> None:
     """Tie the catalog to an embedder."""
-    connection.execute(
-        "INSERT INTO meta VALUES ('embedder', :identity) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        {"identity": identity},
-    )
+    meta.put(connection, "embedder", identity)
 
 
 def _take_out(connection: Connection, document: int | None) -> None:

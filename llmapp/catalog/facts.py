@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pydantic import JsonValue
 
+from llmapp.catalog import meta
 from llmapp.catalog.database import Connection, Database, Row
 from llmapp.filters.keys import REVISION, facts
 
@@ -51,10 +52,7 @@ def fill(database: Database) -> None:
         while found := connection.execute(batch, {"last": last}).fetchall():
             _insert(connection, found)
             last = found[-1][0]
-        connection.execute(
-            "INSERT INTO meta (key, value) VALUES ('facts', :revision) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            {"revision": str(REVISION)},
-        )
+        meta.put(connection, "facts", str(REVISION))
 
 
 def _insert(connection: Connection, rows: Iterable[Row]) -> None:

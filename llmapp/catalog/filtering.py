@@ -35,6 +35,8 @@ _NAMES = """
 """The names of all fields, by one look into the index for each: DISTINCT would read all facts."""
 _MOST_CACHED = 2_000_000
 """Row numbers that are kept for filters that come again: 16 MB."""
+_MOST_ALIKE = 5
+"""Fields that are looked at for a hint."""
 
 
 class Filtering:
@@ -46,7 +48,7 @@ class Filtering:
         self._generation = generation
         self._filter_lock = threading.Lock()
         self._matching: dict[Filter, NDArray[np.int64]] = {}
-        self._known_fields: dict[tuple[frozenset[str], str], bool] = {}
+        self._known_fields: set[tuple[frozenset[str], str]] = set()
         self._filtered_at = -1
 
     def matching_documents(self, where: Filter) -> NDArray[np.int64]:
@@ -75,9 +77,9 @@ class Filtering:
         """
         missing = next((field for field in sorted(where.fields) if not self._is_visible(field, principal)), None)
         if missing is not None and self._is_visible("source", principal):
-            names = [row[0] for row in self._db.read(_NAMES)]
-            near = get_close_matches(missing, [name for name in names if self._is_visible(name, principal)], 1)
-            raise UnknownFieldError(missing, nearest=near[0] if near else None)
+            alike = get_close_matches(missing, [row[0] for row in self._db.read(_NAMES)], _MOST_ALIKE)
+            nearest = next((name for name in alike if self._is_visible(name, principal)), None)
+            raise UnknownFieldError(missing, nearest=nearest)
 
     def fields(self, principal: Principal) -> list[FieldRecord]:
         """The fields of the documents that `principal` may read, by name, with the kinds of their values."""
@@ -88,7 +90,7 @@ class Filtering:
                 FROM facts WHERE {_READABLE}) f
             GROUP BY field, kind ORDER BY field, kind
             """,  # noqa: S608 - a constant
-            {**_grants(principal), "long": b"l", "text": b"s"},
+            {**grants_of(principal), "long": b"l", "text": b"s"},
         )
         kinds: dict[str, dict[str, int]] = defaultdict(dict)
         for field, kind, documents in map(tuple, found):
@@ -98,16 +100,17 @@ class Filtering:
     def _is_visible(self, field: str, principal: Principal) -> bool:
         generation, place = self._follow(), (principal.grants, field)
         with self._filter_lock:
-            if (kept := self._known_fields.get(place)) is not None:
-                return kept
+            if place in self._known_fields:
+                return True
         found = self._db.read(
             f"SELECT EXISTS (SELECT 1 FROM facts WHERE field = :field AND {_READABLE})",  # noqa: S608 - a constant
-            {"field": field, **_grants(principal)},
+            {"field": field, **grants_of(principal)},
         )
+        is_visible = bool(found[0][0])
         with self._filter_lock:
-            if self._filtered_at == generation:
-                self._known_fields[place] = bool(found[0][0])
-        return bool(found[0][0])
+            if is_visible and self._filtered_at == generation:  # of names that somebody makes up there is no end
+                self._known_fields.add(place)
+        return is_visible
 
     def _follow(self) -> int:
         """Let go of what an earlier generation has said."""
@@ -153,5 +156,6 @@ def _fact(condition: Condition, params: dict[str, object]) -> str:
     return f"{field} AND ({' OR '.join(tests) or '1 = 0'})"
 
 
-def _grants(principal: Principal) -> dict[str, object]:
+def grants_of(principal: Principal) -> dict[str, object]:
+    """Who asks, as the parameter ``grants`` of a statement."""
     return {"grants": json.dumps(sorted(principal.grants))}

@@ -11,11 +11,13 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+from weakref import WeakKeyDictionary
 
 from llmapp.catalog import postings
 from llmapp.catalog.database import Database, Row
 from llmapp.catalog.live_chunks import LiveChunks
 from llmapp.catalog.live_table import LiveTableKeeper
+from llmapp.catalog.readable import Readable
 from llmapp.types import Principal
 from llmapp.words.analysis import Words
 
@@ -38,8 +40,6 @@ _REINDEX_CHUNKS = 8192
 """Chunks that another analysis goes through in one transaction."""
 _MOST_GONE = 0.25
 """Share of the postings that may be of deleted chunks; they cost room and time, and are found by nobody."""
-_MOST_CACHED = 64
-"""Principals whose visible slots are kept; a byte for each chunk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class FullText(LiveChunks):
         self._slots_lock = threading.Lock()
         self._parts: dict[int, _Part] = {}
         self._slots: _Slots | None = None
-        self._visible: dict[frozenset[str], tuple[_Slots, NDArray[np.int64], Visible]] = {}
+        self._visible: WeakKeyDictionary[Readable, tuple[_Slots, Visible]] = WeakKeyDictionary()
         self._reindex(words)
 
     def match(
@@ -100,14 +100,14 @@ class FullText(LiveChunks):
 
         from llmapp.catalog.bm25 import Bm25, best
 
-        readable = self.readable_rows(principal)
-        if top_k < 1 or not len(readable):
+        readable = self.readable(principal)
+        if top_k < 1 or not len(readable.slots):
             return []
         # Read after the rows that may be read: a chunk that is live by then has its postings.
         slots, terms = self._find(query)
         within = None if rows is None else np.isin(slots.rows, rows)
         found, scores = best(
-            terms, self._seen_by(principal, readable, slots), parameters=parameters or Bm25(), top_k=top_k, within=within
+            terms, self._seen_in(readable, slots), parameters=parameters or Bm25(), top_k=top_k, within=within
         )
         scored = dict(zip(slots.rows[found].tolist(), scores.tolist(), strict=True))
         names = self.ids_of_rows(list(scored))
@@ -185,23 +185,22 @@ class FullText(LiveChunks):
         whole = {number: part or loaded.get(number) for number, part in parts.items()}
         return None if None in whole.values() else whole  # type: ignore[return-value]
 
-    def _seen_by(self, principal: Principal, readable: NDArray[np.int64], slots: _Slots) -> Visible:
+    def _seen_in(self, readable: Readable, slots: _Slots) -> Visible:
+        """What of the slots may be read, kept as long as the view is."""
         import numpy as np
 
         from llmapp.catalog.bm25 import Visible
 
         with self._slots_lock:
-            cached = self._visible.get(principal.grants)
-        if cached is not None and cached[0] is slots and cached[1] is readable:
-            return cached[2]
-        mask = np.isin(slots.rows, readable)
+            cached = self._visible.get(readable)
+        if cached is not None and cached[0] is slots:
+            return cached[1]
+        mask = readable.holds(slots.rows)
         count = int(mask.sum())
         mean = float(slots.lengths[mask].sum(dtype=np.float64)) / max(1, count)
         visible = Visible(mask, slots.lengths, count, mean)
         with self._slots_lock:
-            if len(self._visible) >= _MOST_CACHED:
-                self._visible.clear()
-            self._visible[principal.grants] = (slots, readable, visible)
+            self._visible[readable] = (slots, visible)
         return visible
 
 

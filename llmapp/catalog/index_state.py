@@ -7,7 +7,8 @@ import secrets
 from collections.abc import Collection, Sequence
 from typing import Literal, TypeAlias
 
-from llmapp.catalog.database import Connection, Database
+from llmapp.catalog import meta
+from llmapp.catalog.database import Database
 from llmapp.catalog.records import PendingWork
 
 OtherStore: TypeAlias = Literal["begun", "kept", "retired"]
@@ -60,13 +61,18 @@ class IndexState:
         with self._db.transaction() as connection:
             connection.executemany("DELETE FROM pending WHERE seq = :seq", [{"seq": item.seq} for item in work])
 
-    def mark_all_pending(self) -> int:
+    def mark_all_pending(self, *, store: str | None = None) -> int:
         """Make every live chunk pending again, for an index that starts empty.
+
+        Args:
+            store: Of this store only: nothing changes when another one serves by now. None is whichever serves.
 
         Returns:
             Number of chunks.
         """
         with self._db.transaction() as connection:
+            if store is not None and self.serving_store() not in {"", store}:
+                return 0
             connection.execute("DELETE FROM pending")
             connection.execute(
                 "INSERT INTO pending (chunk_id, action) SELECT chunk_id, 'upsert' FROM chunks ORDER BY chunk_id"
@@ -96,9 +102,9 @@ class IndexState:
                     "INSERT INTO pending (chunk_id, action) VALUES (:id, :action)",
                     [{"id": name, "action": action} for name, action in work],
                 )
-            _put(connection, "index_store", store)
+            meta.put(connection, "index_store", store)
             others = self.other_stores() | {former: "kept" if keep_former else "retired"}
-            _put(connection, "other_stores", json.dumps({name: why for name, why in others.items() if name != store}))
+            meta.put(connection, "other_stores", json.dumps({name: why for name, why in others.items() if name != store}))
             return len(work)
 
     def other_stores(self) -> dict[str, OtherStore]:
@@ -110,7 +116,7 @@ class IndexState:
         """Note that a store holds vectors and does not serve; None forgets it, for it is empty."""
         with self._db.transaction() as connection:
             others = {other: reason for other, reason in self.other_stores().items() if other != name}
-            _put(connection, "other_stores", json.dumps(others | ({name: why} if why else {})))
+            meta.put(connection, "other_stores", json.dumps(others | ({name: why} if why else {})))
 
     def _meta(self, key: str) -> str:
         """A value of the table `meta`; empty when it has none."""
@@ -125,10 +131,3 @@ class IndexState:
                 {"key": key, "value": value},
             )
         return self._meta(key)
-
-
-def _put(connection: Connection, key: str, value: str) -> None:
-    connection.execute(
-        "INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        {"key": key, "value": value},
-    )

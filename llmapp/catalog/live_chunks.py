@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from llmapp.catalog.database import Database
 from llmapp.catalog.facts import FACTS, facts_of
-from llmapp.catalog.filtering import Filtering
+from llmapp.catalog.filtering import Filtering, grants_of
 from llmapp.catalog.live_table import LiveTable, LiveTableKeeper
 from llmapp.catalog.readable import Readable, ReadableCache
 from llmapp.filters.keys import satisfies
@@ -139,8 +139,3 @@ class LiveChunks(Filtering):
             {"ids": json.dumps(list(chunk_ids))},
         )
         return {row[0]: np.frombuffer(row[1], dtype="<f4") for row in rows}
-
-
-def grants_of(principal: Principal) -> dict[str, object]:
-    """The parameter of `READABLE`."""
-    return {"grants": json.dumps(sorted(principal.grants))}

@@ -20,7 +20,7 @@ from llmapp.catalog.access_lists import GONE, AccessLists
 from llmapp.catalog.database import Database, Row
 from llmapp.catalog.document_rows import KEPT_GENERATIONS
 from llmapp.catalog.slots import Batch, HeldSlots, SlotFiles, Slots, SlotStore
-from llmapp.errors import LLMAppError
+from llmapp.errors import LockedError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -115,7 +115,7 @@ class LiveTableKeeper:
     def _read(self, generation: int) -> LiveTable:
         try:
             slots = self._slots_at(generation)
-        except (OSError, LLMAppError) as error:
+        except (OSError, LockedError) as error:
             if isinstance(self._store, HeldSlots):
                 raise
             _log.warning("the vectors are held in memory, their files cannot be used: %s", error)
@@ -143,9 +143,17 @@ class LiveTableKeeper:
         return slots if slots.continues(self._slots) or self._agrees(slots) else None
 
     def _agrees(self, slots: Slots) -> bool:
-        """Whether the catalog holds what they say, tried on a few."""
-        step = len(slots.rows) // _TRIED_CHUNKS + 1
-        slot_of = {row: slot * step for slot, row in enumerate(slots.rows[::step].tolist())}
+        """Whether the catalog holds what they say, tried on a few.
+
+        Those of all ages, and the last ones: beside a catalog that was put back from a copy these are of another history, and
+        others have their row numbers.
+        """
+        given = self._numbers("SELECT CAST(value AS BIGINT) FROM meta WHERE key = 'last_row'")
+        if slots.rows.max(initial=0) > given.max(initial=0):
+            return False
+        count = len(slots.rows)
+        tried = {*range(0, count, count // _TRIED_CHUNKS + 1), *range(max(0, count - _TRIED_CHUNKS), count)}
+        slot_of = {int(slots.rows[slot]): slot for slot in sorted(tried)}
         return all(
             slots.documents[slot_of[row]] == document and slots.vectors[slot_of[row]].tobytes() == vector
             for row, document, vector in self._read_chunks(list(slot_of))

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from llmapp.catalog import meta
 from llmapp.catalog.database import Connection, Row
 from llmapp.errors import CatalogError
 from llmapp.words.analysis import Words
@@ -220,8 +221,6 @@ def index_more(connection: Connection, words: Words, *, most_chunks: int) -> boo
     index(connection, [(row[0], (row[1], row[2], row[3])) for row in batch], words)
     if len(batch) == most_chunks:
         return True
-    connection.execute(
-        "INSERT INTO meta VALUES ('words', :words) ON CONFLICT (key) DO UPDATE SET value = excluded.value", both
-    )
+    meta.put(connection, "words", words.identity)
     connection.execute("DELETE FROM segments WHERE analysis <> :words", both)
     return False

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from llmapp.catalog import document_rows
 from llmapp.catalog.database import Database
 from llmapp.catalog.facts import FACTS, facts_of
-from llmapp.catalog.live_chunks import READABLE, grants_of
+from llmapp.catalog.filtering import grants_of
+from llmapp.catalog.live_chunks import READABLE
 from llmapp.catalog.records import ChunkPlace
 from llmapp.filters.keys import satisfies
 from llmapp.filters.tree import Filter

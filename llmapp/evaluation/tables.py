@@ -40,7 +40,7 @@ def write_csv(
                 figures = ["" if np.isnan(values[number]) else f"{values[number]:.6g}" for values in scores.values.values()]
                 texts = [_harmless(column[number]) for column in columns.values()]
                 writer.writerow(
-                    [_harmless(question.id), _harmless(question.text), " ".join(question.tags), *figures, *texts]
+                    [_harmless(question.id), _harmless(question.text), _harmless(" ".join(question.tags)), *figures, *texts]
                 )
     except OSError as error:
         raise EvaluationError(f"{file} cannot be written: {error.strerror}", hint="name another file") from error

@@ -8,7 +8,6 @@ it cannot serve, or would take longer than exact search, exact search does.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmapp.catalog.catalog import Catalog
-    from llmapp.catalog.lock import ProcessLock
     from llmapp.catalog.readable import Readable
     from llmapp.protocols import Embedder, FloatArray, VectorIndex
 
@@ -47,7 +45,6 @@ class DenseRetriever:
         embedder: Embedder,
         *,
         index: VectorIndex | None = None,
-        lock: ProcessLock | None = None,
         exact_up_to: int = _EXACT_UP_TO,
         costs: Costs = MEASURED,
     ) -> None:
@@ -56,20 +53,16 @@ class DenseRetriever:
         Args:
             catalog: Holds the vectors, and decides what may be read.
             embedder: The one that made the vectors.
-            index: Projection of the catalog; None searches exactly whatever the size.
-            lock: The lock of the index; taken at the first search that needs the index, and kept. None asks always.
+            index: Projection of the catalog, e.g. a `llmapp.retrieval.serving.ServingIndex`; None searches exactly whatever the size.
             exact_up_to: Up to so many readable chunks the index is never asked, nor opened.
             costs: What the steps of a search take; beyond `exact_up_to` they decide.
         """
         self._catalog = catalog
         self._embedder = embedder
         self._index = index
-        self._lock = lock
         self._exact_up_to = exact_up_to
         self._costs = costs
         self._degraded: str | None = None
-        self._taking = threading.Lock()
-        self._taken = False
 
     @property
     def degraded(self) -> str | None:
@@ -119,9 +112,6 @@ class DenseRetriever:
         self, index: VectorIndex, vector: FloatArray, readable: Readable, fetch: int, top_k: int
     ) -> list[tuple[str, float]] | None:
         """Search the index; None when it cannot serve or brings too little."""
-        if not self._holds_index():
-            self._degraded = "another process holds the vector index; exact search serves"
-            return None
         try:
             found = self._ask_index(index, vector, readable, fetch, top_k)
         except IndexUnavailableError as error:
@@ -129,12 +119,6 @@ class DenseRetriever:
             return None
         self._degraded = None
         return found
-
-    def _holds_index(self) -> bool:
-        """Take the lock at the first need and keep it: whoever else of this process holds it may give it back any time."""
-        with self._taking:
-            self._taken = self._taken or self._lock is None or self._lock.try_acquire()
-            return self._taken
 
     def _ask_index(
         self, index: VectorIndex, vector: FloatArray, readable: Readable, fetch: int, top_k: int

@@ -18,6 +18,10 @@ from llmapp.retrieval.fusion import Fusion, drop_repeats, reciprocal_rank
 from llmapp.retrieval.ranking.stage import Asked, Stage, run_stages
 from llmapp.types import Chunk, Found, Hit, Principal
 
+_WIDER = 8
+_WIDENED = 2
+"""How often more is asked for: 100 candidates become 800 and 6,400. Each time the question is embedded again."""
+
 
 class Moments(Protocol):
     """Tells moments apart and reads chunks at one, as `llmapp.catalog.live_chunks.LiveChunks` does."""
@@ -80,16 +84,24 @@ class HybridRetriever:
         """As `retrieve`; also for other wordings of the question, which are merged by reciprocal rank."""
         if not query.strip() or top_k < 1:
             return Found(())
-        wanted = max(self._candidates, top_k)
         asked = Asked(query, principal, top_k, where)
         every = [query, *(wording for wording in wordings if wording.strip())]
-        before = self._moment()
-        fused = [self._fused(replace(asked, query=one, top_k=wanted)) for one in every]
-        merged = fused[0] if len(fused) == 1 else reciprocal_rank(fused, top_k=2 * wanted)
-        distinct = drop_repeats(self._of_one_moment(merged, asked, before), top_k=len(merged))
-        found = run_stages(self._stages, asked, distinct)
+        found = run_stages(self._stages, asked, self._distinct(every, asked))
         best = tuple(replace(hit, rank=rank) for rank, hit in enumerate(found.hits[:top_k], start=1))
         return replace(found, hits=best)
+
+    def _distinct(self, every: Sequence[str], asked: Asked) -> list[Hit]:
+        """Hits of different texts. Where copies of a few texts take all places, more candidates are asked for."""
+        candidates = max(self._candidates, asked.top_k)
+        for widened in range(_WIDENED + 1):
+            wanted = candidates * _WIDER**widened
+            before = self._moment()
+            fused = [self._fused(replace(asked, query=one, top_k=wanted)) for one in every]
+            merged = fused[0] if len(fused) == 1 else reciprocal_rank(fused, top_k=2 * wanted)
+            distinct = drop_repeats(self._of_one_moment(merged, asked, before), top_k=len(merged))
+            if len(distinct) >= asked.top_k or len(merged) < wanted:
+                break  # enough, or neither side has more
+        return distinct
 
     def _fused(self, asked: Asked) -> list[Hit]:
         def ask(side: Retriever) -> list[Hit]:

@@ -108,6 +108,8 @@ class IndexProjection:
         try:
             return self._apply_all(index)
         except IndexUnavailableError as error:
+            if self._serving.name != index.name:
+                return 0  # the vectors have moved, and whoever saw it first has closed this store: it is needed no more
             if not isinstance(error, DimensionMismatchError) and self._is_whole(index):
                 raise  # it cannot be written now, a full disk say; what it holds is good
             _log.warning("%s; it is written anew", error.message)
@@ -127,7 +129,7 @@ class IndexProjection:
     def _start_anew(self, index: VectorIndex) -> None:
         self._known_whole = None
         index.clear()
-        self._catalog.mark_all_pending()
+        self._catalog.mark_all_pending(store=index.name)
 
     def _apply_all(self, index: VectorIndex) -> int:
         """Apply what is pending for this store; when the vectors have moved meanwhile, there is no more for it."""
@@ -146,7 +148,10 @@ class IndexProjection:
 
     @contextmanager
     def _holding_lock(self) -> Iterator[VectorIndex]:
-        """Hold the lock and give the store; where nobody else in this process holds it, one for one process is closed at the end."""
+        """Hold the lock and give the store.
+
+        One for one process is closed at the end where nobody else in this process holds the lock, or it does not serve any more.
+        """
         alone = not self._lock.held
         self._lock.acquire()
         try:
@@ -156,8 +161,8 @@ class IndexProjection:
             finally:
                 if alone:
                     self._known_whole = None
-                    if not index.is_shared:
-                        index.close()
+                if not index.is_shared and (alone or self._serving.current() is not index):
+                    index.close()
         finally:
             self._lock.release()
 

@@ -7,15 +7,13 @@ here, never control tokens, so a document cannot end its own input early. Nothin
 from __future__ import annotations
 
 import hashlib
-import threading
-from functools import cached_property
 from importlib import resources
 from typing import TYPE_CHECKING
 
 from llmapp.errors import EmbedderError
+from llmapp.retrieval.lazy_tokenizer import LazyTokenizer
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding
     from tokenizers import Tokenizer as FastTokenizer
 
 _VOCABULARY = "bert-base-uncased-vocab.txt"
@@ -24,7 +22,7 @@ _LONGEST_WORD_CHARS = 100
 """A longer word is one unknown token. Source: the model's tokenizer.json, ``max_input_chars_per_word``."""
 
 
-class WordPieceTokenizer:
+class WordPieceTokenizer(LazyTokenizer):
     """BERT's uncased word pieces. Implements `llmapp.protocols.Tokenizer`; safe to use from several threads."""
 
     identity = f"bert-base-uncased@{_VOCABULARY_SHA256[:8]}"
@@ -32,31 +30,7 @@ class WordPieceTokenizer:
     special_tokens = 2
     """``[CLS]`` before and ``[SEP]`` after every input."""
 
-    def __init__(self) -> None:
-        """Load nothing yet."""
-        self._loading = threading.Lock()
-
-    def offsets(self, text: str) -> list[tuple[int, int]]:
-        """Character spans of the tokens of `text` in order, special tokens left out."""
-        return self._encode(text, with_special_tokens=False).offsets
-
-    def count(self, text: str) -> int:
-        """Tokens of `text`, special tokens left out."""
-        return len(self._encode(text, with_special_tokens=False))
-
-    def ids(self, text: str) -> list[int]:
-        """Vocabulary numbers of the tokens of `text`, ``[CLS]`` and ``[SEP]`` included."""
-        return self._encode(text, with_special_tokens=True).ids
-
-    def _encode(self, text: str, *, with_special_tokens: bool) -> Encoding:
-        # A lone surrogate is no valid Unicode and the tokenizer refuses it; a question mark keeps the offsets right.
-        valid = text.encode("utf-8", "replace").decode("utf-8")
-        with self._loading:
-            tokenizer = self._tokenizer
-        return tokenizer.encode(valid, add_special_tokens=with_special_tokens)
-
-    @cached_property
-    def _tokenizer(self) -> FastTokenizer:
+    def _build(self) -> FastTokenizer:
         from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
         vocabulary = _read_vocabulary()

@@ -24,8 +24,10 @@ Language: TypeAlias = Literal["none", "da", "de", "en", "es", "fi", "fr", "hu", 
 _VERSION = "words-2"
 _MOST_CHARS = 64
 """Longer words are cut: nobody asks for them, and they would be stored."""
-_MOST_TERMS = 64
-"""More terms of a question cost time and find no better; a question has a dozen."""
+_MOST_WORDS = 64
+"""More words of a question cost time and find no better; a question has a dozen."""
+_MOST_PAIRS = 256
+"""The same for pairs of letters: one sentence of Thai has a hundred."""
 _SNOWBALL = {
     "da": "danish", "de": "german", "en": "english", "es": "spanish", "fi": "finnish", "fr": "french", "hu": "hungarian",
     "it": "italian", "nl": "dutch", "no": "norwegian", "pt": "portuguese", "ro": "romanian", "sv": "swedish", "tr": "turkish",
@@ -80,12 +82,15 @@ class Words:
         """The terms to look for, each once; none when there is no word.
 
         Stop words are left out where other words remain. Of a very long question the longest words count, being the
-        rarest; the order of the question breaks ties.
+        rarest, and the first pairs of letters; the order of the question breaks ties.
         """
         stops = STOP_WORDS.get(self.language, frozenset())
         every = dict.fromkeys(self._terms(text, is_question=True))
         telling = dict.fromkeys(self._terms(text, is_question=True, stops=stops))
-        return sorted(telling or every, key=len, reverse=True)[:_MOST_TERMS]
+        terms = list(telling or every)
+        words = [term for term in terms if not _IS_SPACELESS.match(term)]
+        pairs = [term for term in terms if _IS_SPACELESS.match(term)]
+        return [*sorted(words, key=len, reverse=True)[:_MOST_WORDS], *pairs[:_MOST_PAIRS]]
 
     def _terms(self, text: str, *, is_question: bool, stops: frozenset[str] = frozenset()) -> Iterator[str]:
         for token in _TOKEN.findall(fold(text)):

@@ -161,6 +161,11 @@ def test_rebuilding_makes_every_live_chunk_pending(catalog, put, record):
     applied(catalog)
     assert catalog.mark_all_pending() == 2
     assert {work.chunk_id for work in catalog.pending()} == catalog.chunk_ids()
+    applied(catalog)
+    catalog.bind_store("one")
+    assert catalog.mark_all_pending(store="another") == 0
+    assert catalog.pending() == []
+    assert catalog.mark_all_pending(store="one") == 2
 
 
 def test_full_text_search_finds_the_few_readable_ones_among_many(catalog, put, record):

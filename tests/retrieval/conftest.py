@@ -70,12 +70,21 @@ def index(tmp_path):
 
 
 @pytest.fixture
-def project(catalog):
+def serve(catalog):
+    """serve(index, lock, catalog): this one store, which never changes."""
+
+    def build(index, lock, catalog=catalog):
+        return ServingIndex(catalog, lambda _: index, initial=index.name, lock=lock)
+
+    return build
+
+
+@pytest.fixture
+def project(catalog, serve):
     """project(index, lock, catalog): a projection into this one store."""
 
     def build(index, lock, catalog=catalog):
-        serving = ServingIndex(catalog, lambda _: index, initial=index.name, lock=lock)
-        return IndexProjection(catalog, serving, lock)
+        return IndexProjection(catalog, serve(index, lock, catalog), lock)
 
     return build
 

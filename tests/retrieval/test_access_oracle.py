@@ -112,9 +112,7 @@ class World:
         self.projection = IndexProjection(self.catalog, serving, lock)
         lock.acquire()
         exact = DenseRetriever(self.catalog, self.embedder)
-        through = DenseRetriever(
-            self.catalog, self.embedder, index=index, lock=lock, exact_up_to=0, costs=Costs(number_s=1.0)
-        )
+        through = DenseRetriever(self.catalog, self.embedder, index=serving, exact_up_to=0, costs=Costs(number_s=1.0))
         lexical = LexicalRetriever(self.catalog)
         hybrid = HybridRetriever(through, lexical, fuse=reciprocal_rank, candidates=20, moments=self.catalog)
         self.retrievers = {"exact": exact, "index": through, "lexical": lexical, "hybrid": hybrid}

@@ -25,9 +25,9 @@ def exact(catalog, embedder):
 
 
 @pytest.fixture
-def through_index(catalog, embedder, index, lock):
+def through_index(catalog, embedder, index, lock, serve):
     lock.acquire()
-    yield DenseRetriever(catalog, embedder, index=index, lock=lock, exact_up_to=0, costs=SLOW_TO_COMPARE)
+    yield DenseRetriever(catalog, embedder, index=serve(index, lock), exact_up_to=0, costs=SLOW_TO_COMPARE)
     lock.release()
 
 
@@ -50,9 +50,9 @@ def test_a_blank_question_finds_nothing(exact, put, query):
     assert exact.retrieve(query, principal=LOCAL_USER, top_k=3) == []
 
 
-def test_a_small_set_is_searched_exactly_without_the_index(catalog, embedder, index, lock, put):
+def test_a_small_set_is_searched_exactly_without_the_index(catalog, embedder, index, lock, put, serve):
     put(flood="water")
-    retriever = DenseRetriever(catalog, embedder, index=index, lock=lock, exact_up_to=1)
+    retriever = DenseRetriever(catalog, embedder, index=serve(index, lock), exact_up_to=1)
     assert names(retriever.retrieve("water", principal=LOCAL_USER, top_k=3)) == ["flood"]
     assert retriever.degraded is None
     assert index._collection is None
@@ -90,10 +90,10 @@ def test_few_readable_among_many_are_all_found(through_index, projection, put, m
     assert sorted(found) == ["p0", "p1", "p2"]
 
 
-def test_an_index_that_another_process_holds_is_left_alone(catalog, embedder, index, put, tmp_path):
+def test_an_index_that_another_process_holds_is_left_alone(catalog, embedder, index, put, serve, tmp_path):
     put(flood="water")
     lock = FileLock(tmp_path / "other.lock", purpose="the index")
-    retriever = DenseRetriever(catalog, embedder, index=index, lock=lock, exact_up_to=0, costs=SLOW_TO_COMPARE)
+    retriever = DenseRetriever(catalog, embedder, index=serve(index, lock), exact_up_to=0, costs=SLOW_TO_COMPARE)
     with FileLock(tmp_path / "other.lock", purpose="the index"):
         assert names(retriever.retrieve("water", principal=LOCAL_USER, top_k=3)) == ["flood"]
     assert retriever.degraded == "another process holds the vector index; exact search serves"
@@ -134,7 +134,7 @@ def oracle(embedder, held, query, principal, top_k):
     False,
 )
 def test_both_paths_find_what_brute_force_finds_and_nothing_foreign(
-    tmp_path_factory, project, make_record, embedder, index, actions, query, principal, top_k, apply_last
+    tmp_path_factory, project, serve, make_record, embedder, index, actions, query, principal, top_k, apply_last
 ):
     folder = tmp_path_factory.mktemp("state")
     catalog = Catalog(folder / "catalog.db")
@@ -159,7 +159,8 @@ def test_both_paths_find_what_brute_force_finds_and_nothing_foreign(
             projection.apply_pending()
         expected = oracle(embedder, held, query, principal, top_k)
         exact = DenseRetriever(catalog, embedder)
-        through_index = DenseRetriever(catalog, embedder, index=index, lock=lock, exact_up_to=0, costs=SLOW_TO_COMPARE)
+        serving = serve(index, lock, catalog)
+        through_index = DenseRetriever(catalog, embedder, index=serving, exact_up_to=0, costs=SLOW_TO_COMPARE)
         for retriever in (exact, through_index):
             hits = retriever.retrieve(query, principal=principal, top_k=top_k)
             # An approximate index may prefer another of equally near chunks.

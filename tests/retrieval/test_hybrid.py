@@ -52,6 +52,15 @@ def test_more_hits_than_candidates_can_be_had(catalog, embedder, put):
     assert len(search(small, "water", top_k=20)) == 20
 
 
+def test_copies_of_one_text_do_not_crowd_out_what_is_different(catalog, embedder, put, make_record):
+    disclaimer = "water damage is a matter of the terms"
+    put(*(make_record(f"copy{number:03}", disclaimer) for number in range(140)))
+    put(**{f"d{number:02}": f"water number{number}" for number in range(30)})
+    texts = [hit.chunk.text for hit in search(hybrid(catalog, embedder, candidates=20), "water damage terms", top_k=10)]
+    assert len(set(texts)) == len(texts) == 10
+    assert texts[0] == disclaimer
+
+
 def test_other_wordings_are_searched_for_as_well(retriever, put):
     put(flood="water damage", fire="blaze in the kitchen", wine="cheese and wine")
     found = retriever.search("water damage", wordings=["blaze", " "], principal=LOCAL_USER, top_k=2)

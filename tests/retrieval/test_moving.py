@@ -197,6 +197,27 @@ def test_work_that_was_read_before_the_swap_does_not_touch_the_store_after_it(op
     assert len(parts.catalog.pending(store="pgvector")) == 1
 
 
+def test_a_writer_whose_store_is_closed_by_the_swap_leaves_the_work_of_the_new_store_as_it_is(open_parts, fill, monkeypatch):
+    parts, mover = open_parts(), open_parts()
+    fill(parts, *some(20))
+    parts.projection.apply_pending()
+    put = ChromaIndex.upsert
+
+    def put_into_what_is_closed(self, ids, vectors):
+        monkeypatch.setattr(ChromaIndex, "upsert", put)
+        mover.move("pgvector").run(keep_former=True)
+        parts.catalog.delete("test", ["d0002"])
+        raise IndexUnavailableError("it was closed meanwhile")
+
+    monkeypatch.setattr(ChromaIndex, "upsert", put_into_what_is_closed)
+    fill(parts, "new")
+    assert parts.projection.apply_pending() == 0
+    assert [(work.chunk_id, work.action) for work in parts.catalog.pending()] == [("c-d0002", "delete")]
+    assert is_whole(parts)
+    with contextlib.closing(parts.index.open_other("chroma")) as kept:
+        assert len(kept.ids()) == 20
+
+
 def test_a_store_that_fails_midway_leaves_the_former_one_serving_and_the_next_run_goes_on(open_parts, fill, monkeypatch):
     monkeypatch.setattr("llmapp.retrieval.moving._BATCH_CHUNKS", 10)
     parts = open_parts()

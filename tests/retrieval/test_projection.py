@@ -108,7 +108,7 @@ def test_more_chunks_than_one_batch_takes(projection, index, catalog, put, monke
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 def test_a_damaged_index_is_noticed_search_goes_on_and_a_rebuild_heals(
-    projection, catalog, embedder, index, lock, put, tmp_path, damage
+    projection, catalog, embedder, index, lock, serve, put, tmp_path, damage
 ):
     put(**documents(1_010))  # beyond the 1,000 writes after which Chroma writes its segment
     projection.apply_pending()
@@ -119,7 +119,7 @@ def test_a_damaged_index_is_noticed_search_goes_on_and_a_rebuild_heals(
     check = projection.verify()
     assert not check.ok
     assert check.reason
-    retriever = DenseRetriever(catalog, embedder, index=index, lock=lock, exact_up_to=0, costs=SLOW_TO_COMPARE)
+    retriever = DenseRetriever(catalog, embedder, index=serve(index, lock), exact_up_to=0, costs=SLOW_TO_COMPARE)
     with lock:
         assert retriever.retrieve("word7", principal=LOCAL_USER, top_k=3) == expected
     assert "exact search serves" in retriever.degraded

@@ -1,5 +1,6 @@
 import time
 import unicodedata
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -105,6 +106,16 @@ def test_of_a_long_question_the_longest_words_count():
     question = ENGLISH.question(" ".join(f"word{number}" for number in range(12_000)))
     assert len(question) == 64
     assert {len(term) for term in question} == {len("word10000")}
+
+
+@pytest.mark.parametrize("letters", ["กขคงจฉชซฌญฎฏฐฑฒณดตถท", "水火木金土日月山川田人口手足目耳"])
+def test_a_long_question_without_spaces_is_looked_for_to_its_end(letters):
+    question = "".join(letters[number % len(letters)] + letters[number // len(letters)] for number in range(100))
+    assert {first + second for first, second in pairwise(question)} <= set(ENGLISH.question(question))
+
+
+def test_letters_without_end_are_no_question_without_end():
+    assert len(ENGLISH.question("".join(chr(0x4E00 + number) for number in range(5_000)))) == 256
 
 
 @pytest.mark.parametrize("piece", ["x", "x-", "x.", "\u0323\u0300", "水", "ก", "é", "क्", "\uff21", "ø", "\u200d", "x\u0300"])

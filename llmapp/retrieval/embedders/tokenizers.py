@@ -6,7 +6,6 @@ Words such as ``[SEP]`` in a text are text here, never control tokens. Safe to u
 from __future__ import annotations
 
 import hashlib
-import threading
 import unicodedata
 from functools import cached_property
 from pathlib import Path
@@ -14,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from llmapp.errors import ConfigError
 from llmapp.protocols import Tokenizer
+from llmapp.retrieval.lazy_tokenizer import LazyTokenizer
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding
     from tokenizers import Tokenizer as FastTokenizer
 
 
-class FileTokenizer:
+class FileTokenizer(LazyTokenizer):
     """A ``tokenizer.json`` of Hugging Face `tokenizers`. Implements `llmapp.protocols.Tokenizer`."""
 
     def __init__(self, content: bytes, name: str) -> None:
@@ -30,10 +29,10 @@ class FileTokenizer:
             content: Of the file.
             name: For the identity and for messages.
         """
+        super().__init__()
         self.identity = f"{name}@{hashlib.sha256(content).hexdigest()[:8]}"
         self._content = content
         self._name = name
-        self._loading = threading.Lock()
 
     @classmethod
     def of(cls, path: Path) -> FileTokenizer:
@@ -52,27 +51,7 @@ class FileTokenizer:
         """Tokens that every input has besides its text."""
         return len(self.ids(""))
 
-    def offsets(self, text: str) -> list[tuple[int, int]]:
-        """Character spans of the tokens of `text` in order, special tokens left out."""
-        return self._encode(text, with_special_tokens=False).offsets
-
-    def count(self, text: str) -> int:
-        """Tokens of `text`, special tokens left out."""
-        return len(self._encode(text, with_special_tokens=False))
-
-    def ids(self, text: str) -> list[int]:
-        """Vocabulary numbers of the tokens of `text`, special tokens included."""
-        return self._encode(text, with_special_tokens=True).ids
-
-    def _encode(self, text: str, *, with_special_tokens: bool) -> Encoding:
-        # A lone surrogate is no valid Unicode and the tokenizer refuses it; a question mark keeps the offsets right.
-        valid = text.encode("utf-8", "replace").decode("utf-8")
-        with self._loading:
-            tokenizer = self._tokenizer
-        return tokenizer.encode(valid, add_special_tokens=with_special_tokens)
-
-    @cached_property
-    def _tokenizer(self) -> FastTokenizer:
+    def _build(self) -> FastTokenizer:
         from tokenizers import Tokenizer
 
         try:

@@ -72,8 +72,10 @@ class Expansion:
         windows: list[_Window] = []
         shown: dict[str, _Window] = {}
         for hit in hits:
+            if len(windows) == asked.top_k:
+                break  # what comes after would not be shown, and must not make larger what is
             self._place(hit, around.get(hit.chunk.id, ()), windows, shown)
-        return [self._widened(window, asked.principal) for window in windows[: asked.top_k]]
+        return [self._widened(window, asked.principal) for window in windows]
 
     def _place(self, hit: Hit, places: Sequence[ChunkPlace], windows: list[_Window], shown: dict[str, _Window]) -> None:
         """Show a hit: in a window of its own, or in one that it grows into; not at all where its chunk is shown already."""

@@ -119,6 +119,12 @@ def test_hits_of_several_documents_keep_their_order_and_at_most_top_k_come(catal
     assert [hit.chunk.id for hit in expand(catalog, hits, "section", top_k=2)] == ["d0", "e0"]
 
 
+def test_hits_that_are_not_shown_do_not_make_larger_what_is(catalog, store):
+    store(document())
+    alone = expand(catalog, hits_of(document(), 1), "neighbours", top_k=1)
+    assert texts(expand(catalog, hits_of(document(), 1, 2, 3, 4), "neighbours", top_k=1)) == texts(alone)
+
+
 def test_nothing_grows_into_what_the_principal_may_not_read(catalog, store):
     secret = document(acl=("group:hr",))
     store(secret)
