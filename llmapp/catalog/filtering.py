@@ -70,12 +70,12 @@ class Filtering:
         return matching
 
     def check_fields(self, where: Filter, principal: Principal) -> None:
-        """See that the fields of a filter are those of documents that `principal` may read; where it may read none, all are.
+        """See that the fields that a filter compares are those of documents that `principal` may read; where it may read none, all are.
 
         Raises:
             UnknownFieldError: None of these documents has one of the fields.
         """
-        missing = next((field for field in sorted(where.fields) if not self._is_visible(field, principal)), None)
+        missing = next((field for field in sorted(where.compared_fields) if not self._is_visible(field, principal)), None)
         if missing is not None and self._is_visible("source", principal):
             alike = get_close_matches(missing, [row[0] for row in self._db.read(_NAMES)], _MOST_ALIKE)
             nearest = next((name for name in alike if self._is_visible(name, principal)), None)

@@ -7,6 +7,7 @@ which row numbers the principal may read now. What is read of a segment is kept 
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     _Part: TypeAlias = tuple[NDArray[np.int64], NDArray[np.uint32]]
     """Row numbers and lengths of the chunks of a segment."""
+
+_log = logging.getLogger(__name__)
 
 _POSTINGS = """
     SELECT s.id, p.term, p.positions, p.freqs FROM segments s
@@ -137,6 +140,8 @@ class FullText(LiveChunks):
             {"words": words.identity},
         )
         is_needed = bool(others)
+        if is_needed and (count := self._db.read("SELECT count(*) FROM chunks")[0][0]):
+            _log.warning("the words of %s chunks are analysed anew, by %s", f"{count:,}", words.identity)
         while is_needed:
             with self._db.transaction() as connection:
                 is_needed = postings.index_more(connection, words, most_chunks=_REINDEX_CHUNKS)

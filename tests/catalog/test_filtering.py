@@ -158,6 +158,14 @@ def test_a_field_that_no_document_has_is_refused_with_the_nearest(catalog, fille
     assert "year" in raised.value.hint
 
 
+def test_whether_a_field_exists_may_be_asked_though_no_document_has_it(catalog, filled):
+    filled({"year": 2023}, {"year": 2024})
+    assert found(catalog, "not exists(draft)") == found(catalog, "draft = null") == {"0", "1"}
+    assert found(catalog, "exists(draft)") == set()
+    with pytest.raises(UnknownFieldError):
+        found(catalog, "not draft = true")
+
+
 def test_where_nothing_may_be_read_every_field_is_taken(catalog, filled):
     assert found(catalog, "year = 2023") == set()
     filled({"year": 2023}, acls=[("user:ann",)])

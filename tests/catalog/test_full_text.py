@@ -169,7 +169,7 @@ def test_what_is_gone_leaves_the_segments_once_it_is_much(catalog, put, record):
     assert catalog.match("storm", principal=LOCAL_USER, top_k=5) == []
 
 
-def test_a_catalog_opened_with_another_language_is_searched_by_it(catalog_place, put, record, catalog):
+def test_a_catalog_opened_with_another_language_is_searched_by_it(catalog_place, put, record, catalog, caplog):
     put(record("a", "Die Häuser stehen"))
     catalog.stage(
         [StagedChunks("s", "b", "v", *chunk_and_key(record("b", "Viele Häuser")), is_complete=True)],
@@ -177,6 +177,7 @@ def test_a_catalog_opened_with_another_language_is_searched_by_it(catalog_place,
     )
     assert catalog.match("Hauses", principal=LOCAL_USER, top_k=5) == []
     with closing(Catalog(catalog_place, words=Words("de"))) as german:
+        assert f"the words of 1 chunks are analysed anew, by {Words('de').identity}" in caplog.text
         assert len(german.match("Hauses", principal=LOCAL_USER, top_k=5)) == 1
         german.replace([replace(record("b", "Viele Häuser"), chunks=(), embedding_keys=(), is_staged=True)], {})
         assert len(german.match("Hauses", principal=LOCAL_USER, top_k=5)) == 2
