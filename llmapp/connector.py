@@ -19,7 +19,8 @@ The contract, which `llmapp.testing.contracts.ConnectorContract` tests:
    the host then deletes what a complete run did not mention, and never hands it a cursor. A run that raised, or that
    mentioned nothing, deletes nothing. A source that only shows what is newest, a feed say, declares ``accumulates = True``:
    what it does not mention is never taken for gone.
-5. A bad item is `Failure(id, error)`: it is quarantined and the run goes on. An exception stops the run, and the last
+5. Ids and grants have at most 2,000 bytes in UTF-8 and no NUL character; a document with others is quarantined.
+6. A bad item is `Failure(id, error)`: it is quarantined and the run goes on. An exception stops the run, and the last
    checkpoint stands.
 
 What a source knows cheaply and what costs a request of its own are kept apart in two ways. A document whose bytes are

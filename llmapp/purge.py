@@ -40,6 +40,8 @@ class PurgeReport:
     document_id: str
     chunks: int
     traces: tuple[Trace, ...]
+    not_searched: tuple[str, ...]
+    """Places of servers that may hold it for a while, and cannot be searched from here."""
 
     @property
     def is_gone(self) -> bool:
@@ -57,6 +59,7 @@ class PurgeReport:
             "chunks": self.chunks,
             "is_gone": self.is_gone,
             "traces": places,
+            "not_searched": list(self.not_searched),
         }
 
 
@@ -76,7 +79,7 @@ def purge(parts: Parts, source: str, document_id: str) -> PurgeReport:
         # Not written anew here: in some runs a purged vector stood in Chroma's new files again when this very process wrote them.
         parts.projection.empty()
         found = tuple(_search(parts, traces))
-    return PurgeReport(source, document_id, len(traces.chunk_ids), found)
+    return PurgeReport(source, document_id, len(traces.chunk_ids), found, tuple(_out_of_reach(parts)))
 
 
 def _search(parts: Parts, traces: Traces) -> Iterator[Trace]:
@@ -92,6 +95,14 @@ def _search(parts: Parts, traces: Traces) -> Iterator[Trace]:
         files = [file for file in (part.rglob("*") if part.is_dir() else (part,)) if file.is_file()]
         found = {needle for file in files for needle in _found_in(file, needles)}
         yield Trace(f"bytes of {part.name}{'/' if part.is_dir() else ''}", len(needles), len(found))
+
+
+def _out_of_reach(parts: Parts) -> Iterator[str]:
+    kept = "write-ahead log, replicas and backups"
+    if parts.settings.catalog_url is not None:
+        yield f"{kept} of the server of the catalog"
+    if parts.index.is_shared and parts.index.name != "exact":
+        yield f"{kept} of the server of {parts.index.name}"
 
 
 def _indexed(parts: Parts) -> set[str]:

@@ -87,9 +87,23 @@ def start_ingest(root, url, *, pause_s):
     )
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite", "postgres"])
-def test_documents_are_taken_in_found_cited_and_removed_on_either_database(open_app, root, url, database_kind):
-    app = open_app(catalog_url=url if database_kind == "postgres" else None)
+SEVERAL = "write-ahead log, replicas and backups of the server of "
+
+
+@pytest.mark.parametrize(
+    ("database_kind", "store", "not_searched"),
+    [
+        ("sqlite", "exact", ()),
+        ("sqlite", "pgvector", (f"{SEVERAL}pgvector",)),
+        ("postgres", "exact", (f"{SEVERAL}the catalog",)),
+        ("postgres", "pgvector", (f"{SEVERAL}the catalog", f"{SEVERAL}pgvector")),
+    ],
+)
+def test_documents_are_taken_in_found_cited_and_removed_on_either_database(
+    open_app, root, url, database_kind, store, not_searched
+):
+    index = IndexSettings(store=store, pgvector_url=url if store == "pgvector" else None)
+    app = open_app(catalog_url=url if database_kind == "postgres" else None, index=index)
     assert app.ingest()[0].status == "completed"
     hits = app.search("lighthouse number 7")
     assert hits[0].chunk.text.endswith("The lighthouse number 7 burns at night.")
@@ -99,8 +113,13 @@ def test_documents_are_taken_in_found_cited_and_removed_on_either_database(open_
     (root / "docs/note07.md").unlink()
     app.ingest()
     assert "note07.md" not in {hit.chunk.document_id for hit in app.search("lighthouse number 7", top_k=24)}
+    assert app.index.name == store
+    assert app.projection.verify().ok
     report = app.purge("docs:note08.md")
     assert report.is_gone
+    assert report.not_searched == not_searched
+    app.projection.apply_pending()
+    assert app.projection.verify().ok
 
 
 def test_both_databases_end_in_the_same_digest(open_app):

@@ -185,6 +185,8 @@ def print_purge(console: Console, report: PurgeReport) -> None:
         table.add_row(trace.place, f"{trace.looked_for:,}", found if trace.looked_for else Text("–", style="dim"))
     console.print(table)
     console.print("  It is gone, and kept out." if report.is_gone else Text("  It is not gone everywhere.", style="red"))
+    if report.not_searched:
+        console.print(Text(f"  Not searched: {'; '.join(report.not_searched)}.", style="yellow"))
     console.print(Text("  The next ingest writes the vector index anew; exact search serves until then.", style="dim"))
 
 

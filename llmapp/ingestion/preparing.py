@@ -41,6 +41,8 @@ LARGE_CHARS = 4_000_000
 _TEXT_OF_SOURCE = "source"
 """The parser's name where the source brought text."""
 _MAX_REASON_CHARS = 500
+MAX_NAME_BYTES = 2_000
+"""Of an id or a grant, in UTF-8: an entry of an index of PostgreSQL holds 2,704."""
 
 
 class DocumentFailedError(Exception):
@@ -55,8 +57,11 @@ class DocumentFailedError(Exception):
 
 
 def storable(text: str) -> str:
-    """The text with lone surrogates written out: no database and no terminal takes them."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    """The text as every database and terminal takes it: lone surrogates and NUL written out, the end of a very long one as a hash."""
+    data = text.encode("utf-8", "backslashreplace").replace(b"\0", b"\\x00")
+    if len(data) > MAX_NAME_BYTES:
+        data = data[: MAX_NAME_BYTES // 2] + f"…{hash_of(data)}".encode()
+    return data.decode("utf-8", "ignore")
 
 
 @contextmanager
@@ -163,7 +168,7 @@ class Preparer:
             listed: The revision of its listing, which then counts; None takes the document's own.
 
         Raises:
-            DocumentFailedError: A fact cannot be put into JSON or is not valid Unicode, or a grant is of no known form.
+            DocumentFailedError: A fact cannot be put into JSON, or is no text that a database takes, or a grant is of no known form.
         """
         with stage("read"), _facts():
             grants = tuple(sorted(set(acl)))
@@ -171,7 +176,11 @@ class Preparer:
                 raise ValueError(f"the access list names {unknown!r}, which is none of public, user:, group:, tenant:")
             known = [document.uri, document.title, document.media_type, dict(document.metadata)]
             written = json.dumps(known, sort_keys=True, ensure_ascii=False, allow_nan=False)
-            f"{document.id} {document.revision} {' '.join(grants)} {written}".encode()  # fails here rather than in the database
+            _check_names(document.id, *grants)
+            texts = (document.id, document.revision, *grants, document.uri, document.title, document.media_type)
+            if any("\0" in text for text in texts if text):
+                raise ValueError("the id, the access list, the uri, the title or another fact holds a NUL character")
+            f"{document.revision} {written}".encode()  # fails here rather than in the database
             facts = hash_of(written)
             revision = None if document.revision is None else f"{document.revision}@{facts}"
             return Stamp(listed or revision, facts, grants, document.acl is not None)
@@ -285,6 +294,12 @@ def _facts() -> Iterator[None]:
         yield
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidDocumentError(str(error)) from error
+
+
+def _check_names(*names: str) -> None:
+    for name in names:
+        if (size := len(name.encode())) > MAX_NAME_BYTES:
+            raise ValueError(f"an id or grant has {size:,} bytes, at most {MAX_NAME_BYTES:,} can be stored: {name[:40]}…")
 
 
 def hash_of(*parts: str | bytes) -> str:

@@ -351,6 +351,36 @@ def test_a_side_file_decides_who_reads_what_and_costs_no_embedding_when_it_chang
     assert catalog.text("notes", "hr/pay", principal=Principal("z", tenant="acme"))
 
 
+LONG = "".join(chr(0x4E00 + number) for number in range(4_000))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Upsert(Document(id=LONG, uri="bad", text="words")),
+        Upsert(document("bad", acl=(f"user:{LONG}",))),
+        Upsert(Document(id="a\0b", uri="bad", text="words")),
+        Upsert(Document(id="bad", uri="a\0b", text="words")),
+        Upsert(document("bad", acl=("user:a\0b",))),
+        Upsert(document("bad", title="a\0b")),
+        Failure(LONG, "cannot open a\0b", uri="a\0b"),
+    ],
+    ids=["long id", "long grant", "id", "uri", "grant", "title", "failed"],
+)
+def test_what_no_database_takes_concerns_one_document_only(ingestor, catalog, bad):
+    for attempts in (1, 2):
+        report = run(ingestor, Upsert(document("a")), bad, Upsert(document("b")), Delete(LONG[1:]), Checkpoint(1))
+        assert (report.added + report.unchanged, report.quarantined) == (2, 1)
+        (record,) = catalog.quarantined()
+        assert record.attempts == attempts
+
+
+def test_long_and_odd_metadata_can_be_stored(ingestor, catalog):
+    run(ingestor, Upsert(document("a", title=LONG, metadata={"x" * 200: LONG, "nul": "a\0b"}, revision=LONG)), Checkpoint(1))
+    assert catalog.quarantined() == []
+    assert len(catalog.chunk_ids()) == 1
+
+
 def test_a_document_without_any_rule_is_visible_to_nobody_and_the_report_says_so(ingestor, catalog):
     report = run(ingestor, *upserts("a", "b"), acl=())
     assert report.hidden == 2
