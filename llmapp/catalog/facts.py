@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from pydantic import JsonValue
 
 from llmapp.catalog import meta
 from llmapp.catalog.database import Connection, Database, Row
-from llmapp.filters.keys import REVISION, facts
+from llmapp.filters.keys import REVISION, Fact, facts
 
 BUILT_IN = ("source", "document_id", "uri", "title", "media_type", "committed_at")
 """Fields that every document has; metadata of the same name are the field ``metadata.NAME``."""
@@ -22,14 +23,15 @@ FACTS = f"{', '.join(f'd.{name}' for name in BUILT_IN)}, d.metadata"
 _BATCH = 1_000
 
 
-def facts_of(columns: Sequence[str | None]) -> set[tuple[str, bytes]]:
+def facts_of(columns: Sequence[str | None], only: AbstractSet[str] | None = None) -> set[Fact]:
     """Fields and keys of a document.
 
     Args:
         columns: Its values of the columns of `FACTS`, in this order.
+        only: Fields that are wanted; None is all.
     """
     *own, metadata = columns
-    return {*facts(dict(zip(BUILT_IN, own, strict=True))), *_renamed(json.loads(metadata or "{}"))}
+    return {*facts(dict(zip(BUILT_IN, own, strict=True)), only), *_renamed(json.loads(metadata or "{}"), only)}
 
 
 def write(connection: Connection, document: int) -> None:
@@ -70,6 +72,6 @@ def _is_filled(found: Sequence[Row]) -> bool:
     return bool(found) and found[0][0] == str(REVISION)
 
 
-def _renamed(metadata: Mapping[str, JsonValue]) -> Iterator[tuple[str, bytes]]:
+def _renamed(metadata: Mapping[str, JsonValue], only: AbstractSet[str] | None) -> Iterator[Fact]:
     for name, value in metadata.items():
-        yield from facts({f"metadata.{name}" if name in BUILT_IN else name: value})
+        yield from facts({f"metadata.{name}" if name in BUILT_IN else name: value}, only)

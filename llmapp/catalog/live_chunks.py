@@ -15,7 +15,7 @@ from llmapp.catalog.facts import FACTS, facts_of
 from llmapp.catalog.filtering import Filtering, grants_of
 from llmapp.catalog.live_table import LiveTable, LiveTableKeeper
 from llmapp.catalog.readable import Readable, ReadableCache
-from llmapp.filters.keys import satisfies
+from llmapp.filters.keys import predicate
 from llmapp.filters.tree import Filter
 from llmapp.types import Chunk, Principal
 
@@ -98,9 +98,10 @@ class LiveChunks(Filtering):
             """,  # noqa: S608 - constants of this module
             {"ids": json.dumps(list(ids)), **grants_of(principal)},
         )
-        return {
-            row[0]: Chunk(*row[:_OF_CHUNK]) for row in rows if where is None or satisfies(where, facts_of(row[_OF_CHUNK:]))
-        }
+        if where is not None:
+            is_wanted, fields = predicate(where), where.fields
+            rows = [row for row in rows if is_wanted(facts_of(row[_OF_CHUNK:], fields))]
+        return {row[0]: Chunk(*row[:_OF_CHUNK]) for row in rows}
 
     def text(self, source: str, document_id: str, *, principal: Principal) -> str | None:
         """The whole text of a document; None when there is none that `principal` may read."""

@@ -12,7 +12,7 @@ from llmapp.catalog.facts import FACTS, facts_of
 from llmapp.catalog.filtering import grants_of
 from llmapp.catalog.live_chunks import READABLE
 from llmapp.catalog.records import ChunkPlace
-from llmapp.filters.keys import satisfies
+from llmapp.filters.keys import predicate
 from llmapp.filters.tree import Filter
 from llmapp.types import Principal
 
@@ -52,10 +52,12 @@ class Surroundings:
             """,  # noqa: S608 - a constant
             {"ids": json.dumps(list(chunk_ids)), "within": within_chars, **grants_of(principal)},
         )
+        if where is not None:
+            is_wanted, fields = predicate(where), where.fields
+            rows = [row for row in rows if is_wanted(facts_of(row[_OF_PLACE:], fields))]
         places: dict[str, list[ChunkPlace]] = defaultdict(list)
         for row in rows:
-            if where is None or satisfies(where, facts_of(row[_OF_PLACE:])):
-                places[row[0]].append(ChunkPlace(*row[1:_OF_PLACE]))
+            places[row[0]].append(ChunkPlace(*row[1:_OF_PLACE]))
         return dict(places)
 
     def cut(self, source: str, document_id: str, start: int, end: int, *, principal: Principal) -> str | None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, date, datetime, timedelta
 from typing import TypeAlias
@@ -29,6 +29,10 @@ from llmapp.filters.values import Value, is_field, parse_time
 
 Span: TypeAlias = tuple[bytes, bytes]
 """Keys from the first on and below the second."""
+Fact: TypeAlias = tuple[str, bytes]
+"""A field of a document and the key of a value that it has."""
+Predicate: TypeAlias = Callable[[AbstractSet[Fact]], bool]
+"""Whether a document with these facts satisfies a filter."""
 
 KINDS = {"b": "boolean", "n": "number", "s": "text", "l": "text", "t": "time"}
 """What the first byte of a key tells."""
@@ -42,11 +46,15 @@ _MICROSECOND = timedelta(microseconds=1)
 _DAY_MICROSECONDS = timedelta(days=1) // _MICROSECOND
 
 
-def facts(metadata: Mapping[str, JsonValue]) -> Iterator[tuple[str, bytes]]:
+def facts(metadata: Mapping[str, JsonValue], only: AbstractSet[str] | None = None) -> Iterator[Fact]:
     """The fields of a document's metadata with the keys of their values; a pair may come twice.
 
     An object within gives fields ``outer.inner``, a list all its elements. Null is no value, and what stands
     below a name that no filter can write has no field.
+
+    Args:
+        metadata: Names and values.
+        only: Fields that are wanted; None is all. Making keys is what takes time.
     """
     waiting: list[tuple[str, JsonValue]] = list(metadata.items())
     while waiting:
@@ -57,7 +65,7 @@ def facts(metadata: Mapping[str, JsonValue]) -> Iterator[tuple[str, bytes]]:
             waiting.extend((f"{field}.{name}", inner) for name, inner in value.items())
         elif isinstance(value, list):
             waiting.extend((field, inner) for inner in value)
-        else:
+        elif only is None or field in only:
             yield from ((field, key) for key in keys(value))
 
 
@@ -85,19 +93,33 @@ def spans(condition: Condition) -> Sequence[Span] | None:
     raise TypeError(f"{type(condition).__name__} is no condition")
 
 
-def satisfies(where: Filter, known: AbstractSet[tuple[str, bytes]]) -> bool:
-    """Whether a document with these facts satisfies a filter."""
+def predicate(where: Filter) -> Predicate:
+    """A filter made ready for many documents: what it compares with is worked out once."""
+    if isinstance(where, Condition):
+        return _predicate_of_condition(where)
+    parts = [predicate(part) for part in where.parts]
     match where:
         case And():
-            return all(satisfies(part, known) for part in where.parts)
+            return lambda known: all(part(known) for part in parts)
         case Or():
-            return any(satisfies(part, known) for part in where.parts)
+            return lambda known: any(part(known) for part in parts)
         case Not():
-            return not satisfies(where.part, known)
-        case Condition():
-            wanted, held = spans(where), [key for field, key in known if field == where.field]
-            return bool(held) if wanted is None else any(low <= key < high for key in held for low, high in wanted)
+            return lambda known: not parts[0](known)
     raise TypeError(f"{type(where).__name__} is no filter")
+
+
+def _predicate_of_condition(condition: Condition) -> Predicate:
+    field, wanted = condition.field, spans(condition)
+    if wanted is None:
+        return lambda known: any(name == field for name, _ in known)
+    single = frozenset((field, span[0]) for span in wanted if is_single(span))
+    others = [span for span in wanted if not is_single(span)]
+    if not others:
+        return lambda known: not single.isdisjoint(known)
+    return lambda known: (
+        not single.isdisjoint(known)
+        or any(low <= key < high for name, key in known if name == field for low, high in others)
+    )
 
 
 def is_single(span: Span) -> bool:

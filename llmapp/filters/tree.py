@@ -47,6 +47,11 @@ class Filter(ABC):
             yield from part.conditions()
 
     @property
+    def fields(self) -> frozenset[str]:
+        """The fields that it names."""
+        return frozenset(condition.field for condition in self.conditions())
+
+    @property
     def compared_fields(self) -> frozenset[str]:
         """The fields whose values it compares; whether a field exists may be asked of any."""
         return frozenset(condition.field for condition in self.conditions() if not isinstance(condition, Exists))

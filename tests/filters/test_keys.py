@@ -4,12 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmapp.filters import Compare, OneOf, parse_filter
-from llmapp.filters.keys import facts, keys, satisfies, spans
+from llmapp.filters.keys import facts, keys, predicate, spans
 
 
 @given(filters, metadata)
 def test_keys_say_what_plain_python_says(where, known):
-    assert satisfies(where, set(facts(known))) == oracle.satisfies(where, known)
+    is_satisfied = predicate(where)
+    assert is_satisfied(set(facts(known))) == oracle.satisfies(where, known)
+    assert is_satisfied(set(facts(known, where.fields))) == oracle.satisfies(where, known)
 
 
 @given(numbers, numbers)
