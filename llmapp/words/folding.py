@@ -17,6 +17,8 @@ _LAST_MARK = 0x1F000
 _LATIN_AND_GREEK_END = 0x0400
 _LETTERS = {"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "ё": "е"}  # noqa: RUF001 - Cyrillic
 """Letters that Unicode does not take apart."""
+_HYPHENS = dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-")
+"""What typesetting makes of a hyphen: an identifier is the same with each. The longer dashes part words."""
 _UNWRITTEN = "\u00ad\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed\u200c\u200d\u2060\ufe00-\ufe0f\ufeff"
 """Accents that stand alone, points of Hebrew and Arabic, and what only joins or breaks: left out."""
 
@@ -44,7 +46,7 @@ def _folded(letter: str) -> str:
         return str(digit)
     base = unicodedata.normalize("NFD", letter)[0]
     letter = base if ord(base) < _LATIN_AND_GREEK_END else letter
-    return _LETTERS.get(letter, letter)
+    return _LETTERS.get(letter) or _HYPHENS.get(letter, letter)
 
 
 _FOLDS = _Folds()

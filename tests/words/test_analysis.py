@@ -18,7 +18,14 @@ def test_an_identifier_is_a_term_as_it_is_written_beside_its_parts():
     assert ENGLISH.terms("v1.2.3")[0] == "v1.2.3"
     assert ENGLISH.terms("foo_bar") == ["foo_bar", "foo", "bar"]
     assert ENGLISH.terms("well-known and/or") == ["well", "known", "and", "or"]
+    assert ENGLISH.terms("1,000.50 or 1,2, 3")[:2] == ["1,000.50", "1"]
+    assert ENGLISH.terms("INV\u20112031/7") == ENGLISH.terms("INV-2031/7")
     assert ENGLISH.terms("write to A@b.com.") == ["write", "to", "a@b.com", "a", "b", "com"]
+
+
+def test_what_stands_behind_a_word_tells_it_from_others():
+    assert ENGLISH.terms("C, C++, C#.") == ["c", "c++", "c", "c#", "c"]
+    assert ENGLISH.terms("a++b x+++ y##") == ["a", "b", "x", "y"]
 
 
 def test_a_word_is_known_by_its_stem_and_a_word_with_a_digit_as_it_is():
@@ -118,7 +125,7 @@ def test_letters_without_end_are_no_question_without_end():
     assert len(ENGLISH.question("".join(chr(0x4E00 + number) for number in range(5_000)))) == 256
 
 
-@pytest.mark.parametrize("piece", ["x", "x-", "x.", "\u0323\u0300", "水", "ก", "é", "क्", "\uff21", "ø", "\u200d", "x\u0300"])
+@pytest.mark.parametrize("piece", ["x", "x-", "x.", "+", "#", "1,", "\u0323\u0300", "水", "ก", "é", "क्", "\uff21", "ø", "\u200d", "x\u0300"])
 def test_time_is_linear_in_the_length_of_hostile_texts(piece):
     start = time.process_time()
     ENGLISH.terms("a" + piece * (200_000 // len(piece)))
