@@ -42,8 +42,10 @@ def test_filters_are_joined_by_the_signs_of_python_without_growing_deep():
     assert str((Exists("a") | Exists("b")) & ~Exists("c")) == "(exists(a) or exists(b)) and not exists(c)"
 
 
-def test_a_filter_names_the_fields_that_it_compares():
-    assert parse_filter("a = 1 or not (b > 2 and exists(c.d))").compared_fields == {"a", "b"}
+def test_a_filter_names_its_fields_and_those_that_it_compares():
+    where = parse_filter("a = 1 or not (b > 2 and exists(c.d))")
+    assert where.fields == {"a", "b", "c.d"}
+    assert where.compared_fields == {"a", "b"}
 
 
 def test_a_filter_that_is_made_too_deep_is_refused():
