@@ -78,8 +78,7 @@ class Surroundings:
                 **grants_of(principal),
             },
         )
-        offset = (
-            rows[0][0] * document_rows.PART_CHARS if rows else 0
-        )  # a text of before parts is one whole, the only part there is
+        # A text of before parts is one whole, the only part there is.
+        offset = rows[0][0] * document_rows.PART_CHARS if rows else 0
         text = "".join(row[1] for row in rows)[start - offset : end - offset]
         return text if rows and len(text) == end - start else None

@@ -272,7 +272,7 @@ def test_a_document_is_written_without_reading_the_chunks_of_all_others(catalog,
         rows.begin(connection)
         rows.touch(connection, [1])
         plan = connection.execute("EXPLAIN DELETE FROM chunks WHERE document IN (SELECT document FROM touched)").fetchall()
-    assert "chunks_by_document" in "\n".join(row[0] for row in plan)
+    assert "chunks_by_place" in "\n".join(row[0] for row in plan)
 
 
 def test_what_another_process_commits_is_seen_at_once(open_catalog, record, embedder):

@@ -125,7 +125,9 @@ def test_letters_without_end_are_no_question_without_end():
     assert len(ENGLISH.question("".join(chr(0x4E00 + number) for number in range(5_000)))) == 256
 
 
-@pytest.mark.parametrize("piece", ["x", "x-", "x.", "+", "#", "1,", "\u0323\u0300", "水", "ก", "é", "क्", "\uff21", "ø", "\u200d", "x\u0300"])
+@pytest.mark.parametrize(
+    "piece", ["x", "x-", "x.", "+", "#", "1,", "\u0323\u0300", "水", "ก", "é", "क्", "\uff21", "ø", "\u200d", "x\u0300"]
+)
 def test_time_is_linear_in_the_length_of_hostile_texts(piece):
     start = time.process_time()
     ENGLISH.terms("a" + piece * (200_000 // len(piece)))
