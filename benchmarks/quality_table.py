@@ -37,6 +37,7 @@ from llmapp.evaluation.measures import MAIN, score_rankings
 from llmapp.evaluation.questions import Dataset
 from llmapp.evaluation.retrieval import RetrievalReport, rank_questions
 from llmapp.protocols import Embedder, Retriever
+from llmapp.types import Found
 
 SETS = {
     "SciFact": "scifact/beir",
@@ -83,8 +84,7 @@ def table(app: App, names: Sequence[str], *, split: str, most: int | None) -> li
     for name in names:
         folder, _, inner = SETS[name].partition("/")
         dataset = load_dataset(data_folder(folder) / inner, split=split)
-        judged = tuple(question for question in dataset.questions if question.is_judged)
-        dataset = replace(dataset, questions=judged).sample(most)
+        dataset = replace(dataset, questions=dataset.judged).sample(most)
         with ProgressBar() as progress, asked(app, dataset, progress) as corpus_app:
             reports = [search_of(app, dataset, corpus_app, retriever) for retriever in retrievers(corpus_app)]
         first = reports[0]
@@ -103,7 +103,9 @@ def search_of(app: App, dataset: Dataset, corpus_app: App, retriever: Retriever)
         return rank_questions(
             corpus_app,
             dataset,
-            lambda question, top_k: retriever.retrieve(question.text, principal=question.principal, top_k=top_k),
+            lambda question, top_k: Found(
+                tuple(retriever.retrieve(question.text, principal=question.principal, top_k=top_k))
+            ),
             corpus=corpus_fingerprint(app, dataset),
             progress=progress,
         )
@@ -157,7 +159,7 @@ def embed_cut(embedder: Embedder, texts: Sequence[str]) -> np.ndarray:
 def bare_quality(dataset: Dataset, identity: str, embed: Callable[[Sequence[str]], np.ndarray]) -> float:
     rows = list(read_corpus(dataset.corpus))
     documents = cached(identity, [f"{title} {text}".strip() for _, _, title, text in rows], embed)
-    questions = [question for question in dataset.questions if question.is_judged]
+    questions = dataset.judged
     found = cached(identity, [question.text for question in questions], embed) @ documents.T
     best = np.argsort(-found, axis=1, kind="stable")[:, :100]
     rankings = {question.id: [rows[number][1] for number in order] for question, order in zip(questions, best, strict=True)}

@@ -15,7 +15,7 @@ from llmapp.config import load_settings
 from llmapp.documents import Documents
 from llmapp.errors import NothingIngestedError
 from llmapp.filters import Filter, Where, parse_filter
-from llmapp.types import LOCAL_USER, Answer, Hit, Message, Principal
+from llmapp.types import LOCAL_USER, Answer, Found, Hit, Message, Principal
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -145,9 +145,15 @@ class App(Documents):
             PromptError: The query is blank or too long.
             RetrievalError: The search cannot be made, or nothing was ever ingested.
         """
+        return list(self.find(query, top_k=top_k, principal=principal, where=where).hits)
+
+    def find(
+        self, query: str, *, top_k: int | None = None, principal: Principal = LOCAL_USER, where: Where | None = None
+    ) -> Found:
+        """As `search`; also what was left out, and how long each stage took."""
         self._check(query)
         wanted = top_k or self.settings.retrieval.top_k
-        return self.retriever.retrieve(query, principal=principal, top_k=wanted, where=_filter(where))
+        return self.retriever.search(query, principal=principal, top_k=wanted, where=_filter(where))
 
     def fields(self, *, principal: Principal = LOCAL_USER) -> list[FieldRecord]:
         """The fields that a filter may name, of documents that `principal` may read, by name."""

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from llmapp.catalog.records import FieldRecord, QuarantineRecord
 from llmapp.errors import LLMAppError
-from llmapp.types import Answer, Citation, Hit
+from llmapp.types import Answer, Citation, Found, Hit
 
 Shape: TypeAlias = dict[str, JsonValue]
 
@@ -49,9 +49,9 @@ def citation_shape(citation: Citation) -> Shape:
     }
 
 
-def hits_shape(hits: Sequence[Hit]) -> Shape:
-    """Hits, best first."""
-    return {"hits": [_hit_shape(hit) for hit in hits]}
+def found_shape(found: Found) -> Shape:
+    """Hits, best first, and what was left out."""
+    return {"hits": [_hit_shape(hit) for hit in found.hits], "notes": list(found.notes)}
 
 
 def fields_shape(fields: Sequence[FieldRecord]) -> Shape:

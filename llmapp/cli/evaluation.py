@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from llmapp.application import App
     from llmapp.evaluation.answers import AnswerReport
     from llmapp.evaluation.baselines import Baseline, Gate
+    from llmapp.evaluation.gating import Wanted
     from llmapp.evaluation.questions import Dataset
     from llmapp.evaluation.retrieval import RetrievalReport
 
@@ -30,7 +31,11 @@ _Set = Annotated[
 ]
 _Against = Annotated[
     list[str] | None,
-    typer.Option("--against", metavar="KEY=VALUE", help="Measure with this setting too, and test whether the two differ."),
+    typer.Option(
+        "--against",
+        metavar="KEY=VALUE",
+        help="Measure a second time, this setting laid over --set, and test the difference.",
+    ),
 ]
 _Split = Annotated[str, typer.Option("--split", help="Which judgements of a BEIR folder.")]
 _Questions = Annotated[int | None, typer.Option("--questions", min=1, help="Ask only so many, the same ones each time.")]
@@ -40,9 +45,15 @@ _Report = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="
 _Baseline = Annotated[Path, typer.Option("--baseline", metavar="FILE", help="The stored figures.")]
 _Update = Annotated[bool, typer.Option("--update", help="Write the baseline anew instead of comparing with it.")]
 _WithAnswers = Annotated[
-    bool, typer.Option("--answers", help="Ask a model too; a baseline that has answers is always compared with answers.")
+    bool | None,
+    typer.Option("--answers/--no-answers", help="Ask a model too; else as the baseline has it.", show_default=False),
 ]
-_Tolerance = Annotated[float, typer.Option("--tolerance", min=0, max=1, help="With --update: what a mean may be lower by.")]
+_Tolerance = Annotated[
+    float | None,
+    typer.Option(
+        "--tolerance", min=0, max=1, help="With --update: what a mean may be lower by; else as before, at first 0.01."
+    ),
+]
 _PerQuery = Annotated[
     Path | None, typer.Option("--per-query", metavar="FILE", help="Write every question's figures as CSV.")
 ]
@@ -64,16 +75,13 @@ def retrieval(
     """Measure how well searches find what is expected; with --against, compare two settings."""
     with opened(config, as_json=as_json) as application:
         from llmapp.evaluation.datasets import load_dataset
+        from llmapp.evaluation.files import check_places, write_file
 
+        check_places(per_query, report_file)
         data = load_dataset(dataset, split=split).sample(questions)
-        report = _measured(application, data, set_ or (), depth, as_json=as_json)
-        other = _measured(application, data, against, depth, as_json=as_json) if against else None
-        if per_query:
-            _write_rankings(per_query, report)
-        if report_file:
-            from llmapp.evaluation.report.writing import retrieval_page, write_report
-
-            write_report(report_file, retrieval_page(report, other))
+        changes = set_ or []
+        report = _measured(application, data, changes, depth, as_json=as_json)
+        other = _measured(application, data, [*changes, *against], depth, as_json=as_json) if against else None
         if as_json:
             print_json(report.shape() | (_comparison_shape(report, other) if other else {}))
         else:
@@ -86,6 +94,12 @@ def retrieval(
             if other:
                 print_comparison(console, report, other)
             print_worst(console, report)
+        if per_query:
+            _write_rankings(per_query, report)
+        if report_file:
+            from llmapp.evaluation.report.writing import retrieval_page
+
+            write_file(report_file, retrieval_page(report, other))
 
 
 @app.command()
@@ -103,18 +117,14 @@ def answers(
     """Ask every question and measure answers, citations, abstention, cost and time; exit code 1 when a call failed."""
     with opened(config, as_json=as_json) as application:
         from llmapp.evaluation.datasets import load_dataset
+        from llmapp.evaluation.files import check_places, write_file
         from llmapp.evaluation.variants import varied
 
+        check_places(per_query, report_file)
         data = load_dataset(dataset, split=split).sample(questions)
         with varied(application, set_ or ()) as variant:
-            _say_cost(variant, data)
+            _say_answers(variant, data)
             report = _answered(variant, data, at_once, as_json=as_json)
-        if per_query:
-            _write_answers(per_query, report)
-        if report_file:
-            from llmapp.evaluation.report.writing import answers_page, write_report
-
-            write_report(report_file, answers_page(report))
         if as_json:
             print_json(report.shape())
         else:
@@ -123,6 +133,12 @@ def answers(
             from llmapp.cli.evaluation_tables import print_answers
 
             print_answers(Console(), report)
+        if per_query:
+            _write_answers(per_query, report)
+        if report_file:
+            from llmapp.evaluation.report.writing import answers_page
+
+            write_file(report_file, answers_page(report))
     if report.failures:
         raise typer.Exit(1)
 
@@ -132,8 +148,8 @@ def gate(
     dataset: _Data,
     baseline: _Baseline,
     update: _Update = False,
-    with_answers: _WithAnswers = False,
-    tolerance: _Tolerance = 0.01,
+    with_answers: _WithAnswers = None,
+    tolerance: _Tolerance = None,
     set_: _Set = None,
     split: _Split = "test",
     questions: _Questions = None,
@@ -145,15 +161,19 @@ def gate(
     with opened(config, as_json=as_json) as application:
         from llmapp.evaluation.baselines import judge, read_baseline, write_baseline
         from llmapp.evaluation.datasets import load_dataset
+        from llmapp.evaluation.files import check_places
+        from llmapp.evaluation.gating import plan
 
+        check_places(baseline if update else None)
         data = load_dataset(dataset, split=split).sample(questions)
-        stored = None if update else read_baseline(baseline)
-        asks = with_answers or (stored is not None and "answered" in stored.values)
-        now = _gated(application, data, set_ or (), asks, tolerance, depth, as_json=as_json)
-        if stored is None:
+        stored = read_baseline(baseline) if baseline.exists() or not update else None
+        wanted = plan(stored, with_answers=with_answers, tolerance=tolerance)
+        now = _gated(application, data, set_ or (), wanted, depth, None if update else stored, as_json=as_json)
+        if update or stored is None:
             write_baseline(baseline, now)
             print_json({"written": str(baseline), "measures": now.model_dump()["measures"]}) if as_json else typer.echo(
-                f"{baseline} holds {len(now.measures)} measures of {len(data.questions):,} questions"
+                f"{baseline} holds {len(now.measures)} measures of {len(data.questions):,} questions,"
+                f" tolerance {now.tolerance:g}"
             )
             return
         found = judge(stored, now)
@@ -174,9 +194,9 @@ def _gated(
     application: App,
     data: Dataset,
     changes: Sequence[str],
-    with_answers: bool,
-    tolerance: float,
+    wanted: Wanted,
     depth: int,
+    against: Baseline | None,
     *,
     as_json: bool,
 ) -> Baseline:
@@ -185,15 +205,17 @@ def _gated(
     from llmapp.evaluation.variants import varied
 
     with varied(application, changes) as variant, ProgressBar() as ingesting, ProgressBar() as asking:
-        if with_answers:
-            _say_cost(variant, data)
+        _say_searches(variant, data)
+        if wanted.answers:
+            _say_answers(variant, data)
         bars = (None, None) if as_json else (ingesting, asking)
         return measure(
             variant,
             data,
-            with_answers=with_answers,
-            tolerance=tolerance,
+            with_answers=wanted.answers,
+            tolerance=wanted.tolerance,
             depth=depth,
+            against=against,
             ingesting=bars[0],
             asking=bars[1],
         )
@@ -211,12 +233,22 @@ def _gate_shape(found: Gate) -> Shape:
     return shape | {"worse": [asdict(each) for each in found.worse]}
 
 
-def _say_cost(variant: App, data: Dataset) -> None:
-    from llmapp.evaluation.answers import worst_cost_usd
+def _say_searches(variant: App, data: Dataset) -> None:
+    from llmapp.evaluation.expense import paid_calls
 
-    cost_usd = worst_cost_usd(variant, data)
-    most = f"costs at most ${cost_usd:.2f}" if cost_usd else "costs nothing"
-    typer.echo(f"asking {len(data.questions):,} questions of {variant.model_name} {most}", err=True)
+    if calls := paid_calls(variant, data, answers=False):
+        typer.echo(f"each of {len(data.judged) + 1:,} searches is paid for: {', '.join(calls)}", err=True)
+
+
+def _say_answers(variant: App, data: Dataset) -> None:
+    from math import ceil
+
+    from llmapp.evaluation.expense import paid_calls, worst_cost_usd
+
+    cents, calls = ceil(100 * worst_cost_usd(variant, data)), paid_calls(variant, data, answers=True)
+    most = f"costs at most ${cents / 100:.2f}" if cents else "costs nothing"
+    beside = f"; beside that each is paid for: {', '.join(calls)}" if calls else ""
+    typer.echo(f"asking {len(data.expecting):,} questions of {variant.model_name} {most}{beside}", err=True)
 
 
 def _answered(variant: App, data: Dataset, at_once: int, *, as_json: bool) -> AnswerReport:
@@ -234,6 +266,7 @@ def _measured(application: App, data: Dataset, changes: Sequence[str], depth: in
     from llmapp.evaluation.variants import varied
 
     with varied(application, changes) as variant, ProgressBar() as ingesting, ProgressBar() as asking:
+        _say_searches(variant, data)
         bars = (None, None) if as_json else (ingesting, asking)
         return evaluate_retrieval(variant, data, depth=depth, ingesting=bars[0], asking=bars[1])
 

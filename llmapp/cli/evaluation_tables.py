@@ -31,7 +31,7 @@ def print_retrieval(console: Console, report: RetrievalReport) -> None:
     )
     _print_measures(console, {name: each for name, each in report.scores.intervals().items() if name in HEADLINES})
     console.print(Text(f"  a search took {1e3 * median_s:.1f} ms (p50), {1e3 * slow_s:.1f} ms (p95)", style="dim"))
-    for warning in report.warnings:
+    for warning in (*report.warnings, *report.incomplete):
         console.print(Text(f"  {warning}", style="yellow"))
 
 
@@ -57,7 +57,7 @@ def print_answers(console: Console, report: AnswerReport) -> None:
             style="dim",
         )
     )
-    for warning in report.warnings:
+    for warning in (*report.warnings, *report.incomplete):
         console.print(Text(f"  {warning}", style="yellow"))
     for failure in report.failures[:_WORST]:
         console.print(Text(f"  failed: {failure.question.text}: {failure.error}", style="red"))

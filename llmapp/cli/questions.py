@@ -41,17 +41,17 @@ def search(
 ) -> None:
     """Find the chunks nearest to a query, without asking a model."""
     with opened(config, as_json=as_json) as app:
-        hits = app.search(_read(query), top_k=top_k, where=where)
+        found = app.find(_read(query), top_k=top_k, where=where)
         if as_json:
-            from llmapp.app.shapes import hits_shape
+            from llmapp.app.shapes import found_shape
 
-            print_json(hits_shape(hits))
+            print_json(found_shape(found))
         else:
             from rich.console import Console
 
-            from llmapp.cli.render import print_hits
+            from llmapp.cli.render import print_found
 
-            print_hits(Console(), hits)
+            print_found(Console(), found)
 
 
 def fields(config: Config = None, as_json: AsJson = False) -> None:

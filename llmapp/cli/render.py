@@ -14,7 +14,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from llmapp.application import Status
     from llmapp.catalog.records import FieldRecord
-    from llmapp.types import Answer, Citation, Hit, PromptReport
+    from llmapp.types import Answer, Citation, Found, PromptReport
 
 _QUOTE_CHARS = 280
 
@@ -48,18 +48,20 @@ def place(citation: Citation) -> str:
     return f"page {citation.page}" if citation.page is not None else citation.heading
 
 
-def print_hits(console: Console, hits: Sequence[Hit]) -> None:
-    """Print hits as a table, best first."""
+def print_found(console: Console, found: Found) -> None:
+    """Print hits as a table, best first, and what was left out."""
     table = Table(box=box.SIMPLE_HEAD, show_lines=False)
     table.add_column("#", justify="right", style="cyan")
     table.add_column("score", justify="right")
     table.add_column("document", overflow="fold")
     table.add_column("text", ratio=1)
-    for hit in hits:
+    for hit in found.hits:
         where = f" · page {hit.chunk.page}" if hit.chunk.page is not None else ""
         text = " ".join(hit.chunk.text.split())
         table.add_row(str(hit.rank), f"{hit.score:.4f}", Text(hit.chunk.uri + where), Text(_shorten(text, _QUOTE_CHARS)))
-    console.print(table if hits else Text("Nothing found.", style="yellow"))
+    console.print(table if found.hits else Text("Nothing found.", style="yellow"))
+    for note in found.notes:
+        console.print(Text(f"  {note}", style="yellow"))
 
 
 def print_fields(console: Console, fields: Sequence[FieldRecord]) -> None:

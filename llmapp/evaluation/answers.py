@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llmapp.costs.records import NANO_PER_USD
 from llmapp.errors import ConfigError, CostError, DatasetError, LLMAppError
 from llmapp.evaluation.answer_text import contains, f1, refuses
 from llmapp.evaluation.corpora import asked, corpus_fingerprint
 from llmapp.evaluation.documents import Names, plain
+from llmapp.evaluation.incompleteness import failed, left_out
 from llmapp.evaluation.questions import Dataset, Question
 from llmapp.evaluation.scores import Scores, gather
 from llmapp.types import Usage
@@ -96,6 +96,13 @@ class AnswerReport:
     """Aligned with the questions of `scores`."""
     abstention: Abstention
     warnings: tuple[str, ...]
+    """What is odd about the questions."""
+
+    @property
+    def incomplete(self) -> tuple[str, ...]:
+        """Why these are not the figures of the settings; empty when they are."""
+        errors = [each.error for each in self.failures]
+        return (*failed(errors, len(self.asked)), *left_out([answer.notes for answer in self.answers]))
 
     @property
     def answers(self) -> list[Answer]:
@@ -139,24 +146,8 @@ class AnswerReport:
             "cost_usd": self.cost_usd,
             "usage": asdict(self.usage),
             "seconds": {"p50": round(median_s, 6), "p95": round(slow_s, 6)},
-            "warnings": list(self.warnings),
+            "warnings": [*self.warnings, *self.incomplete],
         }
-
-
-def worst_cost_usd(app: App, dataset: Dataset) -> float:
-    """What asking every question can cost at worst: the whole token budget read and the longest answer written, each time.
-
-    Embedding the questions and a corpus comes on top where the embedder is paid.
-
-    Raises:
-        UnknownPriceError: The model has no known price.
-    """
-    settings = app.settings
-    price = app.prices.price(app.model_name)
-    worst = price.bound_nano_usd(
-        input_tokens=settings.prompt.budget_tokens, output_tokens=settings.model_options.max_output_tokens
-    )
-    return len(dataset.questions) * worst / NANO_PER_USD
 
 
 def evaluate_answers(
@@ -176,7 +167,7 @@ def evaluate_answers(
         LLMAppError: No call went well; the last of their errors. When money or `_MOST_FAILURES` calls in a row stand in the
             way, the rest is not asked, and what was answered is reported.
     """
-    questions = [each for each in dataset.questions if each.is_judged or each.answers or each.unanswerable]
+    questions = dataset.expecting
     if not questions:
         raise DatasetError(f"nothing is expected of any question of {dataset.name}", hint="there is nothing to measure")
     with asked(app, dataset, ingesting) as corpus_app:

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from llmapp.errors import BaselineMismatchError, EvaluationError
+from llmapp.evaluation.files import write_file
 from llmapp.evaluation.statistics import Comparison, Interval, compare, interval_of_mean
 
 SURE = 0.05
@@ -106,7 +107,8 @@ def read_baseline(file: Path) -> Baseline:
     except (OSError, UnicodeDecodeError, ValidationError) as error:
         first = str(error).splitlines()[0]
         raise EvaluationError(
-            f"{file} is no baseline: {first}", hint="restore it, or write it anew with llmapp eval gate … --update"
+            f"{file} is no baseline: {first}",
+            hint="restore it, or delete it and write it anew with llmapp eval gate … --update",
         ) from error
 
 
@@ -116,10 +118,21 @@ def write_baseline(file: Path, baseline: Baseline) -> None:
     Raises:
         EvaluationError: The file cannot be written.
     """
-    try:
-        file.write_text(json.dumps(baseline.model_dump(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise EvaluationError(f"{file} cannot be written: {error.strerror}", hint="name another file") from error
+    write_file(file, json.dumps(baseline.model_dump(), indent=1, ensure_ascii=False) + "\n")
+
+
+def check_same_data(baseline: Baseline, fingerprints: Mapping[str, str]) -> None:
+    """See that a measurement with these fingerprints may be compared.
+
+    Raises:
+        BaselineMismatchError: The documents or the questions are other ones.
+    """
+    for part, words in (("corpus", "documents"), ("questions", "questions or what is expected of them")):
+        if baseline.fingerprints.get(part) != fingerprints.get(part):
+            raise BaselineMismatchError(
+                f"the {words} are not those of the baseline",
+                hint="if the change is meant, look at the figures and write the baseline anew with --update",
+            )
 
 
 def judge(baseline: Baseline, now: Baseline) -> Gate:
@@ -130,18 +143,17 @@ def judge(baseline: Baseline, now: Baseline) -> Gate:
 
     Raises:
         BaselineMismatchError: The documents or the questions are other ones.
+        EvaluationError: The new one lacks a measure that the baseline has.
     """
-    for part, words in (("corpus", "documents"), ("questions", "questions or what is expected of them")):
-        if baseline.fingerprints.get(part) != now.fingerprints.get(part):
-            raise BaselineMismatchError(
-                f"the {words} are not those of the baseline",
-                hint="if the change is meant, look at the figures and write the baseline anew with --update",
-            )
-    verdicts = {
-        measure: _verdict(before, now.values[measure], baseline.tolerance)
-        for measure, before in baseline.values.items()
-        if measure in now.values and before.keys() & now.values[measure].keys()
-    }
+    check_same_data(baseline, now.fingerprints)
+    held = {measure: before for measure, before in baseline.values.items() if before}
+    lacking = [measure for measure, before in held.items() if not before.keys() & now.values.get(measure, {}).keys()]
+    if lacking:
+        raise EvaluationError(
+            f"the baseline has {', '.join(lacking)}, this run has not",
+            hint="measure what the baseline holds, or write it anew with --update",
+        )
+    verdicts = {measure: _verdict(before, now.values[measure], baseline.tolerance) for measure, before in held.items()}
     keys = dict.fromkeys([*baseline.settings, *now.settings])
     return Gate(
         verdicts=verdicts,

@@ -41,7 +41,8 @@ class Names:
     def _key(self, name: str, question: Question) -> str:
         if self._has_corpus:
             return f"{SOURCE}:{name}"
-        found = self._app.catalog.named(name)
+        catalog = self._app.catalog
+        found = [each for each in catalog.named(name) if catalog.stored(*each)]  # what is only set aside is not found
         if len(found) > 1:
             listed = ", ".join(f"{source}:{document_id}" for source, document_id in found[:3])
             raise DatasetError(f"question {question.id}: several documents are named {name}", hint=f"name one of {listed}")

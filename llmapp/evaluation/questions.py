@@ -57,6 +57,16 @@ class Dataset:
     """What is odd about the data, a line each; none of it was dropped in silence."""
 
     @property
+    def judged(self) -> tuple[Question, ...]:
+        """Those for which a search can be right or wrong."""
+        return tuple(question for question in self.questions if question.is_judged)
+
+    @property
+    def expecting(self) -> tuple[Question, ...]:
+        """Those for which an answer can be right or wrong."""
+        return tuple(each for each in self.questions if each.is_judged or each.answers or each.unanswerable)
+
+    @property
     def fingerprint(self) -> str:
         """Hash of the questions and of what is expected of them."""
         written = [json.dumps(asdict(question), sort_keys=True, ensure_ascii=False) for question in self.questions]

@@ -7,6 +7,7 @@ each quote counts at the first chunk that holds it.
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ import numpy as np
 from llmapp.errors import DatasetError
 from llmapp.evaluation.corpora import asked, corpus_fingerprint
 from llmapp.evaluation.documents import Names, plain
+from llmapp.evaluation.incompleteness import left_out
 from llmapp.evaluation.measures import MAIN, RECALL_AT, score_rankings
 from llmapp.evaluation.questions import Dataset, Question
 from llmapp.evaluation.scores import Scores
@@ -26,9 +28,9 @@ if TYPE_CHECKING:
 
     from llmapp.application import App
     from llmapp.protocols import Progress
-    from llmapp.types import Hit
+    from llmapp.types import Found, Hit
 
-    Search = Callable[[Question, int], Sequence[Hit]]
+    Search = Callable[[Question, int], Found]
 
 DEPTH = 100
 """Documents of a ranking, as usual with BEIR's sets."""
@@ -38,7 +40,7 @@ _SHOWN_CHARS = 240
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Shown:
     """One of the first hits of a question, as it is shown."""
 
     name: str
@@ -58,9 +60,11 @@ class Ranking:
     """Grades by the names that `items` uses."""
     items: tuple[str, ...]
     """Documents, quotes or chunks, best first."""
-    found: tuple[Found, ...]
+    found: tuple[Shown, ...]
     """The first few."""
     seconds: float
+    notes: tuple[str, ...]
+    """What was left out of the search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,12 @@ class RetrievalReport:
     rankings: tuple[Ranking, ...]
     """Aligned with the questions of `scores`."""
     warnings: tuple[str, ...]
+    """What is odd about the questions."""
+
+    @property
+    def incomplete(self) -> tuple[str, ...]:
+        """Why these are not the figures of the settings; empty when they are."""
+        return left_out([ranking.notes for ranking in self.rankings])
 
     @property
     def seconds(self) -> tuple[float, float]:
@@ -106,7 +116,7 @@ class RetrievalReport:
             "questions": len(self.rankings),
             "measures": {name: asdict(interval) for name, interval in self.scores.intervals().items()},
             "seconds": {"p50": round(median_s, 6), "p95": round(slow_s, 6)},
-            "warnings": list(self.warnings),
+            "warnings": [*self.warnings, *self.incomplete],
         }
 
 
@@ -129,12 +139,19 @@ def evaluate_retrieval(
     """
     with asked(app, dataset, ingesting) as corpus_app:
 
-        def search(question: Question, top_k: int) -> Sequence[Hit]:
-            return corpus_app.search(question.text, principal=question.principal, where=question.where, top_k=top_k)
+        def search(question: Question, top_k: int) -> Found:
+            wanted = min(top_k, _most_hits(corpus_app))
+            return corpus_app.find(question.text, principal=question.principal, where=question.where, top_k=wanted)
 
         return rank_questions(
             corpus_app, dataset, search, depth=depth, progress=asking, corpus=corpus_fingerprint(app, dataset)
         )
+
+
+def _most_hits(app: App) -> int:
+    """Hits to ask for at most: a reranker that is asked for more than it is set to read would read more, as no question makes it."""
+    given = app.settings.retrieval
+    return sys.maxsize if given.reranker == "none" else max(given.rerank_candidates, given.top_k)
 
 
 def rank_questions(
@@ -145,12 +162,13 @@ def rank_questions(
     Args:
         app: What is searched.
         dataset: The questions.
-        search: Takes a question and how many chunks are wanted, and brings hits, best first.
+        search: Takes a question and how many chunks are wanted, and brings hits, best first. The first question is asked once
+            more beforehand and not measured: it loads what the others find loaded.
         corpus: Fingerprint of the documents.
         depth: Items of a ranking.
         progress: Told of every question.
     """
-    judged = [question for question in dataset.questions if question.is_judged]
+    judged = dataset.judged
     if not judged:
         raise DatasetError(f"no question of {dataset.name} names a document or a quote", hint="there is nothing to measure")
     names = Names(app, dataset)
@@ -158,6 +176,7 @@ def rank_questions(
     expected = {question.id: _expected(question, documents[question.id]) for question in judged}
     if progress:
         progress.start(len(judged))
+    _rank(judged[0], documents[judged[0].id], search, depth)
     rankings = []
     for question in judged:
         rankings.append(_rank(question, documents[question.id], search, depth))
@@ -195,12 +214,13 @@ def _expected(question: Question, documents: Mapping[str, int]) -> Mapping[str, 
 def _rank(question: Question, documents: Mapping[str, int], search: Search, depth: int) -> Ranking:
     wanted = depth if question.quotes else depth * _CHUNKS_A_DOCUMENT
     started = time.perf_counter()
-    hits = search(question, wanted)
+    found = search(question, wanted)
     seconds = time.perf_counter() - started
+    hits = found.hits
     labels = _quoted(question, documents, hits) if question.quotes else [[hit.chunk.key] for hit in hits]
     items = tuple(dict.fromkeys(item for label in labels for item in label))[:depth]
     expected = _expected(question, documents)
-    return Ranking(question, expected, items, _shown(hits, labels, expected), seconds)
+    return Ranking(question, expected, items, _shown(hits, labels, expected), seconds, found.notes)
 
 
 def _quoted(question: Question, documents: Mapping[str, int], hits: Sequence[Hit]) -> list[list[str]]:
@@ -215,13 +235,13 @@ def _quoted(question: Question, documents: Mapping[str, int], hits: Sequence[Hit
     return labels
 
 
-def _shown(hits: Sequence[Hit], labels: Sequence[Sequence[str]], expected: Mapping[str, int]) -> tuple[Found, ...]:
-    shown: dict[str, Found] = {}
+def _shown(hits: Sequence[Hit], labels: Sequence[Sequence[str]], expected: Mapping[str, int]) -> tuple[Shown, ...]:
+    shown: dict[str, Shown] = {}
     for hit, label in zip(hits, labels, strict=True):
         if len(shown) == _SHOWN:
             break
         text = re.sub(r"\s+", " ", hit.chunk.text)[:_SHOWN_CHARS]
-        shown.setdefault(label[0], Found(hit.chunk.key, hit.chunk.title, text, any(item in expected for item in label)))
+        shown.setdefault(label[0], Shown(hit.chunk.key, hit.chunk.title, text, any(item in expected for item in label)))
     return tuple(shown.values())
 
 

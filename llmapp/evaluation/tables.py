@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llmapp.errors import EvaluationError
+from llmapp.evaluation.files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,18 +33,15 @@ def write_csv(
         EvaluationError: The file cannot be written.
     """
     columns = dict(details or {})
-    try:
-        with file.open("w", encoding="utf-8", newline="") as opened:
-            writer = csv.writer(opened)
-            writer.writerow(["id", "question", "tags", *scores.values, *columns])
-            for number, question in enumerate(questions):
-                figures = ["" if np.isnan(values[number]) else f"{values[number]:.6g}" for values in scores.values.values()]
-                texts = [_harmless(column[number]) for column in columns.values()]
-                writer.writerow(
-                    [_harmless(question.id), _harmless(question.text), _harmless(" ".join(question.tags)), *figures, *texts]
-                )
-    except OSError as error:
-        raise EvaluationError(f"{file} cannot be written: {error.strerror}", hint="name another file") from error
+    written = io.StringIO()
+    writer = csv.writer(written)
+    writer.writerow(["id", "question", "tags", *scores.values, *columns])
+    for number, question in enumerate(questions):
+        figures = ["" if np.isnan(values[number]) else f"{values[number]:.6g}" for values in scores.values.values()]
+        texts = [_harmless(column[number]) for column in columns.values()]
+        asked = [_harmless(text) for text in (question.id, question.text, " ".join(question.tags))]
+        writer.writerow([*asked, *figures, *texts])
+    write_file(file, written.getvalue())
 
 
 def _harmless(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from llmapp.app.shapes import Shape, answer_shape, fields_shape, hits_shape
+from llmapp.app.shapes import Shape, answer_shape, fields_shape, found_shape
 from llmapp.application import App
 from llmapp.errors import CatalogError
 from llmapp.server.callers import Application, Caller
@@ -34,8 +34,8 @@ async def ask(body: AskRequest, request: Request, application: Application, call
 @api.post("/search", response_model=HitsBody)
 async def search(body: SearchRequest, application: Application, caller: Caller) -> JSONResponse:
     """Find the chunks nearest to a query, without asking a model."""
-    hits = await asyncio.to_thread(application.search, body.query, top_k=body.top_k, principal=caller, where=body.where)
-    return JSONResponse(hits_shape(hits))
+    found = await asyncio.to_thread(application.find, body.query, top_k=body.top_k, principal=caller, where=body.where)
+    return JSONResponse(found_shape(found))
 
 
 @api.get("/fields", response_model=FieldsBody)

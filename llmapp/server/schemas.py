@@ -149,6 +149,7 @@ class HitsBody(_Exact):
     """Hits, best first."""
 
     hits: list[HitBody]
+    notes: Annotated[list[str], Field(description="What did not work and was left out.")]
 
 
 class FieldBody(_Exact):

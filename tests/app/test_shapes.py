@@ -1,9 +1,9 @@
 import json
 
-from llmapp.app.shapes import answer_shape, citation_shape, error_shape, hits_shape, quarantine_shape
+from llmapp.app.shapes import answer_shape, citation_shape, error_shape, found_shape, quarantine_shape
 from llmapp.catalog.records import QuarantineRecord
 from llmapp.errors import LockedError
-from llmapp.types import Answer, Chunk, Citation, Decision, Hit, PromptReport, Usage
+from llmapp.types import Answer, Chunk, Citation, Decision, Found, Hit, PromptReport, Usage
 
 CHUNK = Chunk("c1", "handbook", "leave.txt", "/d/leave.txt", "Leave", "28 days of leave.", 10, 27, 2)
 CITATION = Citation(
@@ -70,7 +70,7 @@ def test_a_citation_says_where_its_words_stand():
 
 
 def test_hits_have_the_documented_shape_and_keep_their_order():
-    first, second = hits_shape([Hit(CHUNK, 0.9, 1, "fused"), Hit(CHUNK, 0.5, 2, "fused")])["hits"]
+    first, second = found_shape(Found((Hit(CHUNK, 0.9, 1, "fused"), Hit(CHUNK, 0.5, 2, "fused"))))["hits"]
     assert first == {
         "rank": 1,
         "score": 0.9,
@@ -83,7 +83,10 @@ def test_hits_have_the_documented_shape_and_keep_their_order():
         "text": "28 days of leave.",
     }
     assert second["rank"] == 2
-    assert hits_shape([]) == {"hits": []}
+    assert found_shape(Found((), ("rerank was left out: it is down",))) == {
+        "hits": [],
+        "notes": ["rerank was left out: it is down"],
+    }
 
 
 def test_an_error_says_whether_to_try_again():
@@ -109,5 +112,9 @@ def test_a_quarantined_document_comes_with_its_reason():
 
 
 def test_every_shape_is_json_as_it_stands():
-    for shape in (answer_shape(answer()), hits_shape([Hit(CHUNK, 0.9, 1, "fused")]), error_shape(LockedError("held"))):
+    for shape in (
+        answer_shape(answer()),
+        found_shape(Found((Hit(CHUNK, 0.9, 1, "fused"),))),
+        error_shape(LockedError("held")),
+    ):
         assert json.loads(json.dumps(shape)) == shape

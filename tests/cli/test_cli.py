@@ -50,9 +50,22 @@ def test_an_answer_has_the_documented_shape(project):
 
 
 def test_hits_have_the_documented_shape(project):
-    hits = read("search", "water damage", "-k", "3", "-c", str(project))["hits"]
+    found = read("search", "water damage", "-k", "3", "-c", str(project))
+    hits = found["hits"]
+    assert found["notes"] == []
     assert [hit["rank"] for hit in hits] == [1, 2, 3]
     assert all(set(hit) == HIT_KEYS for hit in hits)
+
+
+def test_a_search_says_what_was_left_out(project, tmp_path):
+    shutil.copytree(project, tmp_path / "app")
+    settings = tmp_path / "app" / "llmapp.toml"
+    reranker = '[retrieval]\nreranker = "api:rerank-x"\nreranker_url = "http://127.0.0.1:9/rerank"'
+    price = "[prices.rerank-x]\ninput_usd_per_million = 0\nusd_per_thousand_searches = 2.0\n"
+    settings.write_text(settings.read_text().replace("[retrieval]", reranker) + price)
+    (note,) = read("search", "water damage", "-c", str(tmp_path / "app"))["notes"]
+    assert note.startswith("rerank was left out: api:rerank-x")
+    assert "rerank was left out" in invoke("search", "water damage", "-c", str(tmp_path / "app")).output
 
 
 def test_a_second_ingest_reports_everything_as_unchanged(project):

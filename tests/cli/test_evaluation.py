@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from llmapp.cli.main import app
+from llmapp.errors import EvaluationError
 
 runner = CliRunner()
 
@@ -101,6 +102,7 @@ def test_the_gate_writes_its_baseline_holds_and_stops_a_drop(project):
     assert "there is no baseline" in run(project, *arguments, code=15)
     assert "holds 8 measures of 3 questions" in run(project, *arguments, "--update", "--answers")
     assert "held (tolerance 0.01)" in run(project, *arguments)
+    assert "the baseline has contains" in run(project, *arguments, "--no-answers", code=15)
     printed = run(project, *arguments, "--set", "prompt.budget_tokens=60", "--json", code=9)
     assert "token_budget_exceeded" in printed
     stored = json.loads((project / "baseline.json").read_text())
@@ -109,6 +111,70 @@ def test_the_gate_writes_its_baseline_holds_and_stops_a_drop(project):
     shape = json.loads(run(project, *arguments, "--json", code=1).splitlines()[-1])
     assert shape["measures"]["contains"]["drop"] == "over tolerance"
     assert "over tolerance" in run(project, *arguments, code=1)
+
+
+def test_writing_a_baseline_anew_narrows_nothing_unless_told(project):
+    arguments = ("gate", str(project / "questions.jsonl"), "--baseline", str(project / "baseline.json"), "--update")
+    assert "holds 8 measures of 3 questions, tolerance 0.2" in run(project, *arguments, "--answers", "--tolerance", "0.2")
+    assert "holds 8 measures of 3 questions, tolerance 0.2" in run(project, *arguments)
+    assert "holds 3 measures of 3 questions, tolerance 0" in run(project, *arguments, "--no-answers", "--tolerance", "0")
+    (project / "baseline.json").write_text("{}")
+    assert "delete it" in run(project, *arguments, code=15)
+
+
+@pytest.mark.parametrize("option", ["--report", "--per-query"])
+@pytest.mark.parametrize("verb", ["retrieval", "answers"])
+def test_a_mistyped_folder_is_said_before_anything_is_asked(project, verb, option):
+    printed = run(project, verb, str(project / "questions.jsonl"), option, str(project / "none" / "file"), code=15)
+    assert "there is no folder" in printed
+    assert "asking" not in printed
+
+
+def test_a_baseline_in_no_folder_is_said_before_anything_is_asked(project):
+    arguments = (
+        "gate",
+        str(project / "questions.jsonl"),
+        "--baseline",
+        str(project / "none" / "b.json"),
+        "--update",
+        "--answers",
+    )
+    printed = run(project, *arguments, code=15)
+    assert "there is no folder" in printed
+    assert "asking" not in printed
+
+
+@pytest.mark.parametrize("verb", ["retrieval", "answers"])
+def test_the_figures_are_printed_before_files_are_written(project, monkeypatch, verb):
+    def full(*_):
+        raise EvaluationError("the disk is full")
+
+    monkeypatch.setattr("llmapp.evaluation.files.write_file", full)
+    printed = run(project, verb, str(project / "questions.jsonl"), "--report", str(project / "r.html"), code=15)
+    assert printed.index("95 % interval") < printed.index("the disk is full")
+
+
+def test_the_second_setting_is_laid_over_the_first(project):
+    arguments = ("--set", "retrieval.candidates=7", "--set", "retrieval.fusion=rrf", "--against", "retrieval.candidates=5")
+    shape = json.loads(run(project, "retrieval", str(project / "questions.jsonl"), "--json", *arguments))
+    names = ("retrieval.candidates", "retrieval.fusion")
+    assert [shape["settings"][name] for name in names] == [7, "rrf"]
+    assert [shape["against"]["settings"][name] for name in names] == [5, "rrf"]
+
+
+def test_what_a_search_costs_and_what_was_left_out_is_said(project):
+    with (project / "llmapp.toml").open("a") as settings:
+        settings.write("[prices.rerank-x]\ninput_usd_per_million = 0\nusd_per_thousand_searches = 2.0\n")
+        settings.write('[retrieval]\nreranker = "api:rerank-x"\nreranker_url = "http://127.0.0.1:9/rerank"\n')
+    questions, gate = str(project / "questions.jsonl"), ("--baseline", str(project / "b.json"), "--update")
+    for verb, options, code in (("retrieval", (), 0), ("gate", gate, 15)):
+        printed = run(project, verb, questions, *options, code=code)
+        assert "each of 3 searches is paid for: a call of the reranker rerank-x" in printed
+        assert "2 of 2 questions were not searched for as the settings say" in " ".join(printed.split())
+    assert not (project / "b.json").exists()
+    printed = " ".join(run(project, "answers", questions).split())
+    assert "of extractive costs nothing; beside that each is paid for: a call of the reranker rerank-x" in printed
+    assert "3 of 3 questions were not searched for as the settings say" in printed
 
 
 def test_the_gate_refuses_other_documents(project):

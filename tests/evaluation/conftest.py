@@ -57,3 +57,13 @@ def app(tmp_path):
     with App(settings, embedder=HashEmbedder(dim=256)) as opened:
         opened.ingest()
         yield opened
+
+
+@pytest.fixture
+def app_without_reranker(app):
+    """The same application, set to ask a reranker that does not answer."""
+    prices = {**app.settings.prices, "rerank-x": PriceSettings(input_usd_per_million=0, usd_per_thousand_searches=2)}
+    given = {"reranker": "api:rerank-x", "reranker_url": "http://127.0.0.1:9/rerank"}
+    retrieval = app.settings.retrieval.model_copy(update=given)
+    with app.beside(app.settings.model_copy(update={"prices": prices, "retrieval": retrieval})) as opened:
+        yield opened

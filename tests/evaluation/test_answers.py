@@ -5,8 +5,9 @@ import pytest
 from llmapp.application import App
 from llmapp.config import PriceSettings
 from llmapp.errors import DatasetError, ModelTimeoutError, UnknownPriceError
-from llmapp.evaluation.answers import evaluate_answers, worst_cost_usd
+from llmapp.evaluation.answers import evaluate_answers
 from llmapp.evaluation.datasets import load_dataset
+from llmapp.evaluation.expense import paid_calls, worst_cost_usd
 from llmapp.evaluation.questions import Dataset, Question
 from llmapp.frames import REFUSAL
 from llmapp.testing.fakes import HashEmbedder, ScriptedChatModel
@@ -115,6 +116,8 @@ def test_a_call_that_fails_is_counted_and_the_others_are_scored(scripted, monkey
     (failure,) = report.failures
     assert (failure.question, failure.error) == (VET, "no answer in 60 s (model_timeout)")
     assert report.abstention.wrongly_answered == 0
+    assert report.incomplete == ("1 of 2 questions failed: no answer in 60 s (model_timeout)",)
+    assert report.shape()["warnings"] == list(report.incomplete)
     with pytest.raises(ModelTimeoutError):
         report_on(app, VET)
 
@@ -134,6 +137,37 @@ def test_the_worst_cost_is_said_beforehand_and_never_passed(scripted):
     most = worst_cost_usd(app, data)
     assert most == pytest.approx(2 * (3000 * 1 + 800 * 10) / 1e6)
     assert evaluate_answers(app, data).cost_usd <= most
+
+
+def test_a_stage_that_was_left_out_is_counted(app_without_reranker):
+    report = report_on(app_without_reranker, WATER, VET)
+    assert not report.failures
+    (said,) = report.incomplete
+    assert said.startswith("2 of 2 questions were not searched for as the settings say: rerank was left out: api:rerank-x")
+    assert report.shape()["warnings"] == [said]
+
+
+def test_the_worst_cost_is_of_the_questions_that_are_asked_and_of_no_others(scripted):
+    app = scripted("Seven days [1].")
+    unscored = Question("none", "Of what nothing is expected?")
+    assert worst_cost_usd(app, Dataset("own", (WATER, unscored))) == worst_cost_usd(app, Dataset("own", (WATER,)))
+    both = Dataset("own", (WATER, VET))
+    assert worst_cost_usd(app, both.sample(1)) == worst_cost_usd(app, both) / 2
+
+
+def test_what_a_search_is_paid_for_is_said(app, app_without_reranker, scripted):
+    data = Dataset("own", (WATER,))
+    assert paid_calls(app, data, answers=True) == []
+    assert paid_calls(app_without_reranker, data, answers=False) == ["a call of the reranker rerank-x"]
+    retrieval = app.settings.retrieval.model_copy(update={"reranker": "model", "queries": 3})
+    asks = scripted("x", retrieval=retrieval)
+    assert paid_calls(asks, data, answers=True) == [
+        f"a call of {asks.model_name} for other wordings",
+        f"a call of {asks.model_name} that orders the hits",
+    ]
+    assert paid_calls(asks, data, answers=False) == [f"a call of {asks.model_name} that orders the hits"]
+    dear = scripted("x", prices={**app.settings.prices, "hash/256": PriceSettings(input_usd_per_million=1)})
+    assert paid_calls(dear, data, answers=False) == ["its embedding"]
 
 
 def test_an_unknown_price_is_said_before_anything_is_asked(app):

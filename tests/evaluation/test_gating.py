@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from llmapp import open_app
-from llmapp.errors import BaselineMismatchError, EvaluationError
+from llmapp.errors import BaselineMismatchError, EvaluationError, ModelTimeoutError
 from llmapp.evaluation.baselines import judge, make_baseline, read_baseline, write_baseline
 from llmapp.evaluation.datasets import load_dataset
-from llmapp.evaluation.gating import measure
+from llmapp.evaluation.gating import measure, plan
+from llmapp.evaluation.questions import Dataset, Question
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "01_ask_your_files"
@@ -61,6 +62,57 @@ def test_other_documents_or_other_questions_are_not_compared(part):
     with pytest.raises(BaselineMismatchError) as caught:
         judge(baseline(1.0), baseline(1.0, fingerprints={**SAME, part: "other"}))
     assert "--update" in caught.value.hint
+
+
+def test_a_measure_that_the_run_lacks_is_no_comparison():
+    both = make_baseline("set", SAME, {}, {"nDCG@10": {"a": 1.0}, "contains": {"a": 1.0}, "refused": {}}, tolerance=0.01)
+    searched = make_baseline("set", SAME, {}, {"nDCG@10": {"a": 1.0}, "contains": {}}, tolerance=0.01)
+    with pytest.raises(EvaluationError, match="the baseline has contains, this run has not"):
+        judge(both, searched)
+    assert not judge(searched, both).has_dropped
+
+
+def test_what_is_not_told_goes_by_the_baseline():
+    answers = make_baseline("set", SAME, {}, {"nDCG@10": {"a": 1.0}, "answered": {"a": 1.0}}, tolerance=0.05)
+    assert plan(None) == (False, 0.01)
+    assert plan(answers) == (True, 0.05)
+    assert plan(baseline(1.0, tolerance=0.02)) == (False, 0.02)
+    assert plan(answers, with_answers=False, tolerance=0.0) == (False, 0.0)
+
+
+QUESTIONS = (
+    Question("water", "When is water damage reported?", documents={"water.md": 1}, answers=("seven days",)),
+    Question("bike", "Up to what amount is a stolen bicycle insured?", documents={"bike.md": 1}),
+)
+
+
+def test_nothing_is_compared_when_a_stage_was_left_out(app, app_without_reranker):
+    data = Dataset("own", QUESTIONS)
+    assert measure(app, data, with_answers=False)
+    with pytest.raises(EvaluationError, match="2 of 2 questions were not searched for as the settings say: rerank"):
+        measure(app_without_reranker, data, with_answers=False)
+
+
+def test_nothing_is_compared_when_a_question_failed(app, monkeypatch):
+    answer = type(app).answer
+
+    async def failing(self, question, **options):
+        if "bicycle" in question:
+            raise ModelTimeoutError("no answer in 60 s")
+        return await answer(self, question, **options)
+
+    monkeypatch.setattr(type(app), "answer", failing)
+    with pytest.raises(EvaluationError, match="1 of 2 questions failed: no answer in 60 s"):
+        measure(app, Dataset("own", QUESTIONS), with_answers=True)
+
+
+def test_no_model_is_asked_where_the_comparison_will_be_refused(app, monkeypatch):
+    async def unwanted(*_, **__):
+        raise AssertionError("asked")
+
+    monkeypatch.setattr(type(app), "answer", unwanted)
+    with pytest.raises(BaselineMismatchError):
+        measure(app, Dataset("own", QUESTIONS), with_answers=True, against=baseline(1.0))
 
 
 def test_a_baseline_is_read_as_it_was_written(tmp_path):

@@ -5,12 +5,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from llmapp.errors import EvaluationError
 from llmapp.evaluation.answers import evaluate_answers
 from llmapp.evaluation.questions import Dataset, Question
 from llmapp.evaluation.report.elements import el, page
 from llmapp.evaluation.report.plots import histogram
-from llmapp.evaluation.report.writing import _round_up, answers_page, retrieval_page, write_report
+from llmapp.evaluation.report.writing import _round_up, answers_page, retrieval_page
 from llmapp.evaluation.retrieval import evaluate_retrieval
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&\x00\ud800"
@@ -78,6 +77,13 @@ def test_a_report_of_answers_shows_who_was_answered_and_refused(app):
     assert f"{report.settings['model']}" in html
 
 
+def test_a_page_says_what_was_left_out(app_without_reranker):
+    data = Dataset("handbook", QUESTIONS)
+    said = "2 of 2 questions were not searched for as the settings say: rerank was left out: api:rerank-x"
+    assert said in retrieval_page(evaluate_retrieval(app_without_reranker, data))
+    assert said.replace("2 of 2", "3 of 3") in answers_page(evaluate_answers(app_without_reranker, data))
+
+
 def test_every_value_is_in_one_bin_and_the_largest_in_the_last():
     figure = histogram("t", [0.0, 0.05, 0.5, 1.0, 7.0], most=1.0, label=str)
     counts = [int(text.text) for text in figure.iter("text") if text.get("text-anchor") == "middle" and text.text.isdigit()]
@@ -92,8 +98,3 @@ def test_scales_end_at_round_numbers(value, rounded):
 def test_elements_keep_texts_between_them_and_attributes_are_escaped():
     html = page("t", el("p", "a ", el("b", "b"), " c <", class_='x" onclick="y'))
     assert '<p class="x&quot; onclick=&quot;y">a <b>b</b> c &lt;</p>' in html
-
-
-def test_a_file_that_cannot_be_written_is_an_error(tmp_path):
-    with pytest.raises(EvaluationError, match="cannot be written"):
-        write_report(tmp_path / "none" / "r.html", "x")

@@ -1,6 +1,7 @@
 """A search is asked every question, and scored against what is expected."""
 
 import json
+import time
 
 import pytest
 
@@ -18,7 +19,7 @@ from llmapp.evaluation import corpora
 from llmapp.evaluation.corpora import asked
 from llmapp.evaluation.datasets import load_dataset
 from llmapp.evaluation.questions import Dataset, Question
-from llmapp.evaluation.retrieval import evaluate_retrieval
+from llmapp.evaluation.retrieval import evaluate_retrieval, rank_questions
 from llmapp.evaluation.tables import write_csv
 from llmapp.evaluation.variants import varied, with_changes
 from llmapp.testing.fakes import HashEmbedder
@@ -100,6 +101,64 @@ def test_a_document_that_is_not_there_is_said_and_counts_as_not_found(app):
     assert value(report) == 0.0
     assert "1 expected documents are not in the catalog" in report.warnings[0]
     assert "gone.md" in report.warnings[0]
+
+
+def test_a_document_that_is_set_aside_is_not_there(app, tmp_path):
+    (tmp_path / "documents" / "broken.pdf").write_bytes(b"%PDF-1.7 cut")
+    app.ingest()
+    assert app.catalog.named("broken.pdf") == [("files", "broken.pdf")]
+    report = report_on(app, Question("q", "What of water?", documents={"broken.pdf": 1}))
+    assert "broken.pdf" in report.warnings[0]
+
+
+def test_a_stage_that_was_left_out_is_counted_and_said(app_without_reranker):
+    report = report_on(app_without_reranker, *(Question(name, "What of water?", documents={"water.md": 1}) for name in "ab"))
+    (said,) = report.incomplete
+    assert said.startswith("2 of 2 questions were not searched for as the settings say: rerank was left out: api:rerank-x")
+    assert said.endswith("(2 times)")
+    assert report.shape()["warnings"] == [said]
+
+
+def test_nothing_is_said_where_nothing_was_left_out(app):
+    report = report_on(app, Question("q", "What of water?", documents={"water.md": 1}))
+    assert report.incomplete == ()
+    assert report.shape()["warnings"] == []
+
+
+def test_a_reranker_reads_as_many_hits_as_it_is_set_to_however_deep_the_ranking(app, monkeypatch):
+    read = []
+
+    class Counting:
+        name = "counting"
+
+        def rerank(self, query, hits, *, top_k):
+            read.append(len(hits))
+            return list(hits)
+
+    monkeypatch.setattr("llmapp.retrieval.ranking.rerankers.build_reranker", lambda *_, **__: Counting())
+    question = Question("q", "What is reported or insured?", documents={"water.md": 1})
+    with varied(
+        app, ["retrieval.reranker=cross-encoder:x", "retrieval.rerank_candidates=3", "retrieval.top_k=2"]
+    ) as variant:
+        assert len(variant.search(question.text)) == 2
+        report = report_on(variant, question)
+    assert set(read) == {3}
+    assert len(report.rankings[0].items) == 3
+
+
+def test_loading_what_a_search_needs_is_not_measured(app):
+    seen = []
+
+    def search(question, top_k):
+        if not seen:
+            time.sleep(0.2)
+        seen.append(question.id)
+        return app.find(question.text, top_k=top_k)
+
+    questions = tuple(Question(name, "What of water?", documents={"water.md": 1}) for name in "ab")
+    report = rank_questions(app, Dataset("own", questions), search, corpus="c")
+    assert seen == ["a", "a", "b"]
+    assert report.seconds[1] < 0.2
 
 
 def test_a_quote_counts_at_the_first_chunk_that_holds_it_whatever_its_white_space(app):

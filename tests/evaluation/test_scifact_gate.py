@@ -17,6 +17,7 @@ from llmapp.evaluation.datasets import load_dataset
 from llmapp.evaluation.gating import SEARCH_MEASURES, TOLERANCE
 from llmapp.evaluation.retrieval import rank_questions
 from llmapp.testing.fakes import HashEmbedder
+from llmapp.types import Found
 
 BASELINE = Path(__file__).with_name("scifact_lexical.json")
 
@@ -27,7 +28,7 @@ def measured(data, root):
     with App(settings, embedder=HashEmbedder(dim=8)) as app, asked(app, dataset) as corpus_app:
 
         def search(question, top_k):
-            return corpus_app.lexical.retrieve(question.text, principal=question.principal, top_k=top_k)
+            return Found(tuple(corpus_app.lexical.retrieve(question.text, principal=question.principal, top_k=top_k)))
 
         report = rank_questions(corpus_app, dataset, search, corpus=corpus_fingerprint(app, dataset))
     values = {name: report.scores.by_question(name) for name in SEARCH_MEASURES}

@@ -38,7 +38,9 @@ def test_json_is_utf8_as_it_stands(client):
 def test_a_search_gives_hits_best_first_and_asks_no_model(make, client_of):
     model = ScriptedChatModel()
     response = client_of(make(chat=model)).post("/api/search", json={"query": "paid leave", "top_k": 1})
-    (hit,) = HitsBody.model_validate(response.json()).hits
+    found = HitsBody.model_validate(response.json())
+    (hit,) = found.hits
+    assert found.notes == []
     assert hit.rank == 1
     assert "28 days" in hit.text
     assert not model.requests

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from llmapp.errors import EvaluationError
 from llmapp.evaluation.measures import HEADLINES, MAIN, RECALL_AT
 from llmapp.evaluation.report.elements import el, page, table
 from llmapp.evaluation.report.plots import curve, histogram, whisker
@@ -27,18 +25,6 @@ _SURE = 0.05
 _ON_THE_CURVE = {f"recall@{depth}" for depth in RECALL_AT} - set(HEADLINES)
 
 
-def write_report(file: Path, html: str) -> None:
-    """Write a report.
-
-    Raises:
-        EvaluationError: The file cannot be written.
-    """
-    try:
-        file.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise EvaluationError(f"{file} cannot be written: {error.strerror}", hint="name another file") from error
-
-
 def retrieval_page(report: RetrievalReport, other: RetrievalReport | None = None) -> str:
     """A report of searches; with `other`, of two settings."""
     milliseconds = [1e3 * ranking.seconds for ranking in report.rankings]
@@ -48,7 +34,11 @@ def retrieval_page(report: RetrievalReport, other: RetrievalReport | None = None
         histogram("milliseconds of a search", milliseconds, most=_scale(milliseconds), label=lambda value: f"{value:g}"),
     ]
     said = f"{len(report.rankings):,} questions over {report.documents:,} documents in {report.chunks:,} chunks"
-    sections = [*_head(report.dataset, said, report.warnings), _measures(report.scores), el("div", *plots, class_="row")]
+    sections = [
+        *_head(report.dataset, said, (*report.warnings, *report.incomplete)),
+        _measures(report.scores),
+        el("div", *plots, class_="row"),
+    ]
     if other is not None:
         sections += [el("h2", "Against the other setting"), _compared(report.scores.against(other.scores))]
         sections.append(_settings(report.settings, other.settings))
@@ -98,9 +88,8 @@ def answers_page(report: AnswerReport) -> str:
         f"{len(report.asked):,} questions asked of {report.settings['model']}: ${report.cost_usd:.6f}, "
         f"{usage.input_tokens:,} tokens read, {usage.output_tokens:,} written"
     )
-    failed = (f"{len(report.failures):,} questions failed: {report.failures[0].error}",) if report.failures else ()
     sections = [
-        *_head(report.dataset, said, (*report.warnings, *failed)),
+        *_head(report.dataset, said, (*report.warnings, *report.incomplete)),
         _measures(report.scores),
         el("div", *plots, class_="row"),
     ]

@@ -60,3 +60,36 @@ def test_a_model_of_several_labels_is_no_reranker(tmp_path):
 def test_a_folder_without_a_model_is_an_error(tmp_path):
     with pytest.raises(RerankerError, match="cannot be loaded"):
         CrossEncoderScorer(str(tmp_path)).score("q", PASSAGES)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_load_that_failed_is_not_tried_again_for_a_while(tmp_path, monkeypatch):
+    import sentence_transformers
+
+    tried = []
+
+    def load(name):
+        tried.append(name)
+        raise OSError("the hub does not answer")
+
+    monkeypatch.setattr(sentence_transformers, "CrossEncoder", load)
+    patient, hasty = CrossEncoderScorer("a/b"), CrossEncoderScorer("a/b", try_again_s=0)
+    for scorer in (patient, patient, hasty, hasty):
+        with pytest.raises(RerankerError, match="cannot be loaded: OSError"):
+            scorer.score("q", PASSAGES)
+    assert len(tried) == 1 + 2
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_load_is_tried_again_after_that(model, monkeypatch):
+    import sentence_transformers
+
+    def load(name):
+        raise OSError("the hub does not answer")
+
+    scorer = CrossEncoderScorer(model, try_again_s=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(sentence_transformers, "CrossEncoder", load)
+        with pytest.raises(RerankerError):
+            scorer.score("q", PASSAGES)
+    assert len(scorer.score("q", PASSAGES).scores) == 3
