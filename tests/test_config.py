@@ -127,6 +127,22 @@ def test_a_variable_that_is_no_json_is_a_clear_error_without_its_value(tmp_path,
     assert "secret-value" not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("variable", "told", "hint"),
+    [
+        ("LLMAPP_RETRIEVAL__TOP_K", "LLMAPP_RETRIEVAL__TOP_K: Input should be a valid integer", "settings table"),
+        ("LLMAPP_RETRIEVAL__TOPK", "no setting for the variable LLMAPP_RETRIEVAL__TOPK", "LLMAPP_RETRIEVAL__TOP_K?"),
+    ],
+)
+def test_what_a_variable_gets_wrong_is_not_blamed_on_the_file(tmp_path, monkeypatch, variable, told, hint):
+    write(tmp_path, "[retrieval]\ntop_k = 5\n")
+    monkeypatch.setenv(variable, "many")
+    with pytest.raises(ConfigError, match=told) as raised:
+        load_settings(tmp_path)
+    assert "llmapp.toml" not in raised.value.message
+    assert hint in raised.value.hint
+
+
 def test_the_root_is_no_setting(tmp_path, monkeypatch):
     write(tmp_path, "")
     monkeypatch.setenv("LLMAPP_ROOT", "/elsewhere")

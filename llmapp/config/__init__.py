@@ -349,12 +349,25 @@ def _config_error(error: ValidationError) -> ConfigError:
     """One line for the first problem, without the value: it may be a secret."""
     problem = error.errors(include_url=False, include_input=False)[0]
     key = ".".join(str(part) for part in problem["loc"] if not isinstance(part, int))
+    variable = _variable_of(key)
     if problem["type"] != "extra_forbidden":
         return ConfigError(
-            f"{FILE_NAME}: {key}: {problem['msg']}", hint="see the settings table in architecture/settings.md"
+            f"{variable or f'{FILE_NAME}: {key}'}: {problem['msg']}",
+            hint="see the settings table in architecture/settings.md",
         )
-    nearest = difflib.get_close_matches(key, known_keys(), n=1, cutoff=0.0)
-    return UnknownSettingError(f"{FILE_NAME}: there is no setting {key}", hint=f"did you mean {nearest[0]}?")
+    nearest = difflib.get_close_matches(key, known_keys(), n=1, cutoff=0.0)[0]
+    if variable:
+        return UnknownSettingError(
+            f"there is no setting for the variable {variable}",
+            hint=f"did you mean {_PREFIX}{nearest.upper().replace('.', '__')}?",
+        )
+    return UnknownSettingError(f"{FILE_NAME}: there is no setting {key}", hint=f"did you mean {nearest}?")
+
+
+def _variable_of(key: str) -> str | None:
+    """The variable that sets a key, which then counts and not the file."""
+    wanted = f"{_PREFIX}{key.upper().replace('.', '__')}"
+    return next((name for name in os.environ if name.upper() == wanted), None)
 
 
 def _check_variables() -> None:
