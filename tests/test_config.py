@@ -164,6 +164,6 @@ def test_the_address_of_a_catalog_with_a_password_comes_from_the_environment_alo
 @pytest.mark.parametrize("url", ["mysql://host/db", "host/db", "postgresql://me:se@cret@host/db"])
 def test_an_address_of_a_catalog_that_is_none_is_refused_without_showing_it(tmp_path, monkeypatch, url):
     monkeypatch.setenv("LLMAPP_CATALOG_URL", url)
-    with pytest.raises(ConfigError, match=r"catalog_url: .*postgresql://USER@HOST/DATABASE") as caught:
+    with pytest.raises(ConfigError, match=r"LLMAPP_CATALOG_URL: .*postgresql://USER@HOST/DATABASE") as caught:
         load_settings(write(tmp_path, ""))
     assert "se@cret" not in str(caught.value)
