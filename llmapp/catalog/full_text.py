@@ -18,6 +18,7 @@ from llmapp.catalog import postings
 from llmapp.catalog.database import Database, Row
 from llmapp.catalog.live_chunks import LiveChunks
 from llmapp.catalog.live_table import LiveTableKeeper
+from llmapp.catalog.ranked import ranked
 from llmapp.catalog.readable import Readable
 from llmapp.types import Principal
 from llmapp.words.analysis import Words
@@ -112,10 +113,7 @@ class FullText(LiveChunks):
         found, scores = best(
             terms, self._seen_in(readable, slots), parameters=parameters or Bm25(), top_k=top_k, within=within
         )
-        scored = dict(zip(slots.rows[found].tolist(), scores.tolist(), strict=True))
-        names = self.ids_of_rows(list(scored))
-        ranked = sorted(((name, scored[row]) for row, name in names.items()), key=lambda item: (-item[1], item[0]))
-        return ranked[:top_k]
+        return ranked(slots.rows[found], scores, top_k=top_k, names=self.ids_of_rows)
 
     def _drop_gone_postings(self) -> None:
         """Rewrite the segments of which much is gone, each in a transaction of its own, once there is enough of it."""

@@ -72,11 +72,17 @@ class LiveChunks(Filtering):
         """Row numbers of what is `readable`, ascending. Shape (n,)."""
         return self.readable(principal, where).rows
 
-    def ids_of_rows(self, rows: Sequence[int]) -> dict[int, str]:
-        """Ids of those chunks, by row number, that are live."""
+    def ids_of_rows(self, rows: Sequence[int], first: int | None = None) -> dict[int, str]:
+        """Ids of those chunks, by row number, that are live.
+
+        Args:
+            rows: Row numbers.
+            first: Most ids to read, those that come first in their own order; None is all.
+        """
+        order = "" if first is None else "ORDER BY chunk_id LIMIT :first"
         found = self._db.read(
-            "SELECT id, chunk_id FROM chunks WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each(:rows))",
-            {"rows": json.dumps(list(rows))},
+            f"SELECT id, chunk_id FROM chunks WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each(:rows)) {order}",  # noqa: S608
+            {"rows": json.dumps(list(rows)), "first": first},
         )
         return {row[0]: row[1] for row in found}
 
