@@ -484,7 +484,7 @@ def test_a_server_that_drips_is_cut_off(site, head):
         pytest.raises(SourceUnavailableError, match="in time"),
     ):
         fetcher.get(f"{site.origin}/a")
-    assert time.monotonic() - before < 3
+    assert time.monotonic() - before < 15  # it would drip for 20 s
 
 
 def test_a_silent_server_is_given_up(site, waits):

@@ -51,6 +51,6 @@ def test_a_long_line_takes_no_time():
 
 @pytest.mark.parametrize("text", ["a " + "." * 50_000 + " b", "a." + '"' * 50_000 + " b", "." + " " * 50_000 + "b"])
 def test_a_run_of_signs_takes_no_time(text):
-    start = time.perf_counter()
+    start = time.process_time()
     unit_spans(text)
-    assert time.perf_counter() - start < 1.0  # quadratic: 60 s
+    assert time.process_time() - start < 10  # quadratic: 60 s

@@ -151,14 +151,14 @@ def test_loading_what_a_search_needs_is_not_measured(app):
 
     def search(question, top_k):
         if not seen:
-            time.sleep(0.2)
+            time.sleep(2)
         seen.append(question.id)
         return app.find(question.text, top_k=top_k)
 
     questions = tuple(Question(name, "What of water?", documents={"water.md": 1}) for name in "ab")
     report = rank_questions(app, Dataset("own", questions), search, corpus="c")
     assert seen == ["a", "a", "b"]
-    assert report.seconds[1] < 0.2
+    assert max(report.seconds) < 2
 
 
 def test_a_quote_counts_at_the_first_chunk_that_holds_it_whatever_its_white_space(app):

@@ -91,10 +91,10 @@ def test_long_monotonous_texts_stay_exact(text, tokenizer):
 
 
 def test_a_megabyte_without_a_space_is_cut_in_seconds():
-    started = time.perf_counter()
+    started = time.process_time()
     found = texts("x" * 1_000_000, 200, tokenizer=LetterTokenizer())
     assert len(found) > 1_000
-    assert time.perf_counter() - started < 20
+    assert time.process_time() - started < 20
 
 
 def test_no_text_no_chunks():
