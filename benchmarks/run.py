@@ -10,10 +10,12 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
+PARTS = {"run", "evaluation_data", "scale_corpus"}
+"""What others are made of."""
 
 
 def main() -> int:
-    names = sys.argv[1:] or sorted(path.stem for path in HERE.glob("*.py") if path.stem not in {"run", "evaluation_data"})
+    names = sys.argv[1:] or sorted(path.stem for path in HERE.glob("*.py") if path.stem not in PARTS)
     worst = 0
     for name in names:
         print(f"\n── {name} " + "─" * max(0, 100 - len(name)), flush=True)
