@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import io
 import os
 import sys
@@ -12,6 +14,11 @@ import typer
 from llmapp import __version__
 from llmapp.cli import connectors, documents, evaluation, index, project, quarantine, questions, serving
 from llmapp.cli.errors import INTERRUPTED, show_tracebacks
+
+_OBJECTS_BETWEEN_COLLECTIONS = 50_000
+"""A start makes that many objects that stay; to look for garbage among them a hundred times takes a tenth of it."""
+_CANNOT_WRITE = 120
+"""Exit code when the output is lost at the last moment, as Python has it."""
 
 app = typer.Typer(
     name="llmapp",
@@ -59,11 +66,34 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    leaving = _Leaving()
     try:
         app()
     except SystemExit as end:
+        leaving.status = end.code if isinstance(end.code, int) else int(end.code is not None)
         if end.code == INTERRUPTED:
             # Everything is closed; native threads that are still busy would abort an ordinary exit.
             sys.stderr.flush()
             os._exit(INTERRUPTED)
         raise
+
+
+class _Leaving:
+    """Ends the process when all else has been ended: to free every object one by one takes as long as a search.
+
+    Registered first, it is called last; threads have been waited for, and what libraries send at the end is sent.
+    """
+
+    def __init__(self) -> None:
+        self.status = 1
+        """Exit code; an error that nobody has told of is 1."""
+        atexit.register(self)
+
+    def __call__(self) -> None:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except (OSError, ValueError):  # nobody reads any more, or the disk is full
+            self.status = self.status or _CANNOT_WRITE
+        os._exit(self.status)

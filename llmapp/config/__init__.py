@@ -177,9 +177,7 @@ class ServerSettings(Table):
 class Settings(BaseSettings):
     """All settings of an application."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, use_attribute_docstrings=True
-    )
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
 
     root: Path = Path()
     """Folder of llmapp.toml; the state lives in `.llmapp/` beside it. Not a key of the file."""

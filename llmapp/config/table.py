@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Table(BaseModel):
-    """A table of llmapp.toml: unknown keys are refused, and the docstring of a key is its meaning."""
+    """A table of llmapp.toml: unknown keys are refused. The docstring of a key is its meaning; a test holds architecture/settings.md to it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)

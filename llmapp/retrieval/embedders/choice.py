@@ -39,7 +39,7 @@ _BOUND_TOKENS = 2048
 class EmbedderOptions(BaseModel):
     """What an embedder needs besides its name: the settings `embedder_options`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     revision: str | None = None
     """Branch, tag or commit of a model on the hub; None is what this machine has, else the newest."""
