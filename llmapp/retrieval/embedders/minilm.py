@@ -136,6 +136,7 @@ def open_session(graph: bytes, *, weights: bytes | None = None) -> InferenceSess
     options.inter_op_num_threads = 1
     try:
         if weights is not None:
+            options.add_session_config_entry("session.disable_quant_qdq", "1")  # else int8 is made float32 in every run
             options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors share no base of their own

