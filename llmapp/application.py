@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from llmapp.bootstrap import part
 from llmapp.config import load_settings
 from llmapp.documents import Documents
-from llmapp.errors import NothingIngestedError
+from llmapp.errors import EmbedderMismatchError, NothingIngestedError
 from llmapp.filters import Filter, Where, parse_filter
 from llmapp.types import LOCAL_USER, Answer, Found, Hit, Message, Principal
 
@@ -38,6 +38,8 @@ class Status:
     """The database that serves: the path of a file, or the address of a server without its password."""
     model: str
     embedder: str
+    embedder_note: str
+    """Why nothing can be searched: the vectors were made by another embedder; else empty."""
     counts: Counts
     last_runs: tuple[RunRecord, ...]
     """The last run of every source, by source."""
@@ -57,6 +59,7 @@ class Status:
             "catalog": self.catalog,
             "model": self.model,
             "embedder": self.embedder,
+            "embedder_note": self.embedder_note,
             **asdict(self.counts),
             "last_runs": [asdict(run) for run in self.last_runs],
             "spent_today_usd": self.spent_today_usd,
@@ -72,7 +75,7 @@ class Status:
         yield "application", str(self.root)
         yield "catalog", self.catalog
         yield "model", self.model
-        yield "embedder", self.embedder
+        yield "embedder", "; ".join(part for part in (self.embedder, self.embedder_note) if part)
         yield from ((name, f"{count:,}") for name, count in asdict(self.counts).items())
         yield "spent today", f"${self.spent_today_usd:.6f} {limit}"
         yield "vectors in", ", ".join(part for part in (self.store, self.store_note) if part)
@@ -174,6 +177,7 @@ class App(Documents):
             catalog=self.catalog.place,
             model=self.model_name,
             embedder=self.embedder.identity,
+            embedder_note=self._embedder_note(),
             counts=counts,
             last_runs=tuple(self.catalog.last_runs()),
             spent_today_usd=self._spent_today_usd(),
@@ -182,6 +186,13 @@ class App(Documents):
             store_note=self._store_note(),
             degraded=fault or self.projection.failure or self.dense.degraded,
         )
+
+    def _embedder_note(self) -> str:
+        try:
+            self.catalog.check_embedder(self.embedder.identity)
+        except EmbedderMismatchError as error:
+            return f"{error.message}: {error.hint}"
+        return ""
 
     def _spent_today_usd(self) -> float:
         from llmapp.costs.records import NANO_PER_USD

@@ -402,6 +402,8 @@ def test_another_embedder_is_refused_at_the_search_too(build):
     other._given_embedder = HashEmbedder(dim=32)
     with pytest.raises(EmbedderMismatchError, match="hash/64"):
         other.search("deductible")
+    assert "embedded with hash/64" in other.status().embedder_note
+    assert "hash/64" in dict(other.status().rows())["embedder"]
 
 
 def test_status_says_that_the_index_is_gone(build, tmp_path):

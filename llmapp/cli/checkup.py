@@ -35,7 +35,10 @@ class Finding:
 
 
 def examine(config: Path | None) -> list[Finding]:
-    """Look at everything; nothing is sent anywhere, and only the state folder is made where there is none."""
+    """Look at everything; only the state folder is made where there is none.
+
+    Nothing is sent anywhere: a model that somebody else serves is not asked, for that would be paid for.
+    """
     from llmapp.application import open_app
 
     findings = [_python(), _sqlite()]
@@ -55,7 +58,7 @@ def examine(config: Path | None) -> list[Finding]:
 def _parts(app: App) -> Iterator[Finding]:
     checks: dict[str, Callable[[], str]] = {
         "catalog": lambda: f"{app.catalog.counts().documents} documents in {app.catalog.place}",
-        "embedder": lambda: f"{app.embedder.identity}, {app.embedder.embed_query('a word').shape[0]} dimensions",
+        "embedder": lambda: _embedder(app),
         "model": lambda: f"{app.model_name} ({type(app.model).__name__})",
         "price": lambda: app.prices.price(app.model_name).source,
         "index": lambda: _index(app),
@@ -65,6 +68,15 @@ def _parts(app: App) -> Iterator[Finding]:
             yield Finding(name, "ok", check())
         except LLMAppError as error:
             yield Finding(name, "failed", error.message, error.hint)
+
+
+def _embedder(app: App) -> str:
+    from llmapp.retrieval.embedders.choice import is_remote
+
+    app.catalog.check_embedder(app.embedder.identity)
+    if is_remote(app.settings.embedder):
+        return f"{app.embedder.identity}, not asked"
+    return f"{app.embedder.identity}, {app.embedder.embed_query('a word').shape[0]} dimensions"
 
 
 def _index(app: App) -> str:

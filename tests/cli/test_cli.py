@@ -96,6 +96,38 @@ def test_doctor_fails_where_a_setting_is_wrong(tmp_path):
     assert "did you mean model?" in done.stdout
 
 
+_SERVED = """
+embedder = "openai-compatible:m"
+[embedder_options]
+base_url = "http://127.0.0.1:9/v1"
+dimensions = 8
+[prices."openai-compatible:m"]
+input_usd_per_million = 1
+"""
+
+
+def _checked(folder, code):
+    done = invoke("doctor", "-c", str(folder), "--json")
+    assert done.exit_code == code, done.output
+    return {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+
+
+def test_doctor_asks_no_embedder_that_is_paid_for(tmp_path):
+    (tmp_path / "llmapp.toml").write_text(_SERVED)  # nobody listens there
+    assert _checked(tmp_path, 0)["embedder"]["detail"].endswith("not asked")
+
+
+def test_doctor_fails_where_the_vectors_are_those_of_another_embedder(project, tmp_path):
+    shutil.copytree(project, tmp_path / "app")
+    settings = tmp_path / "app/llmapp.toml"
+    _, tables = settings.read_text().split("\n[", 1)
+    settings.write_text(f"{_SERVED}\n[{tables}")
+    embedder = _checked(tmp_path / "app", 1)["embedder"]
+    assert embedder["outcome"] == "failed"
+    assert "was embedded with" in embedder["detail"]
+    assert "llmapp ingest" in embedder["hint"]
+
+
 def test_looking_at_the_index_does_not_change_it(project):
     for _ in range(3):
         assert read("index", "verify", "-c", str(project))["ok"]
