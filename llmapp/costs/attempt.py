@@ -16,6 +16,9 @@ from llmapp.costs.prices import Price
 from llmapp.costs.records import Charge, Hold, Kind
 from llmapp.types import Usage
 
+_MOST_COUNTED = 2**31
+"""No call takes more tokens or searches; what so many cost at any published price fits SQLite's integers, also added up."""
+
 _REQUEST_TIMEOUT = 408
 _REFUSED_BEFORE_WORK = frozenset({503, 529})
 """Overloaded: answered instead of being served. A 500, 502 or 504 may come after the work was done."""
@@ -82,6 +85,11 @@ class Attempt:
             self._ledger.release(self._hold)
         else:
             self._ledger.presume(self._hold)
+
+
+def believed(counted: object) -> int | None:
+    """A provider's own count of tokens or searches; None when it is no count, or cannot be true."""
+    return counted if type(counted) is int and 0 <= counted <= _MOST_COUNTED else None
 
 
 def never_billed(error: BaseException) -> bool:

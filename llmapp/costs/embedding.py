@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from llmapp.costs.attempt import Attempt
+from llmapp.costs.attempt import Attempt, believed
 from llmapp.costs.ledger import Ledger
 from llmapp.costs.prices import Price
 from llmapp.costs.spending import count
@@ -24,7 +24,7 @@ class GuardedEmbedder:
 
         Args:
             inner: The embedder that does the work. Where it has `last_input_tokens`, the tokens that the provider has counted
-                for the last call of the thread, these are charged.
+                for the last call of the thread, these are charged, unless they cannot be true.
             ledger: Where its batches are recorded.
             price: Its price; `llmapp.costs.prices.free_price` for one that runs here.
         """
@@ -86,7 +86,7 @@ class GuardedEmbedder:
         except BaseException as error:
             attempt.abandon(error)
             raise
-        if usage and (counted := getattr(self._inner, "last_input_tokens", None)):
+        if usage and (counted := believed(getattr(self._inner, "last_input_tokens", None))):
             usage = Usage(input_tokens=counted)
         count(attempt.finish(usage).posted_nano_usd or 0)
         return vectors

@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
+from llmapp.costs.attempt import believed
 from llmapp.types import Usage
 
 _ENDINGS = ("finish_reason", "stop_reason", "done_reason")
@@ -63,7 +64,7 @@ def read_usage(reports: Sequence[UsageMetadata]) -> Usage | None:
     Returns:
         The tokens; None when there is no report, one lacks a count, or the sum cannot be true.
     """
-    if not all(_is_count(report.get(name)) for report in reports for name in ("input_tokens", "output_tokens")):
+    if any(believed(report.get(name)) is None for report in reports for name in ("input_tokens", "output_tokens")):
         return None
     usage = sum(map(_tokens, reports), Usage())
     is_believable = usage.input_tokens > 0 and usage.cache_read_tokens + usage.cache_write_tokens <= usage.input_tokens
@@ -81,9 +82,5 @@ def _tokens(report: UsageMetadata) -> Usage:
     )
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and value >= 0
-
-
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    return believed(value) or 0

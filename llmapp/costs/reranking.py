@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llmapp.costs.attempt import Attempt
+from llmapp.costs.attempt import Attempt, believed
 from llmapp.costs.ledger import Ledger
 from llmapp.costs.prices import Price
+from llmapp.costs.records import Charge
 from llmapp.costs.spending import count
 from llmapp.protocols import RelevanceScorer
 from llmapp.types import Relevance, Usage
@@ -61,14 +62,14 @@ class GuardedScorer:
         except BaseException as error:
             attempt.abandon(error)
             raise
-        count(attempt.finish(self._usage(relevance), searches=relevance.billed_searches or 0).posted_nano_usd or 0)
+        count(self._settle(attempt, relevance).posted_nano_usd or 0)
         return relevance
 
-    def _usage(self, relevance: Relevance) -> Usage | None:
-        """What was billed; None when the provider does not say what this price is for."""
-        tokens, searches = relevance.billed_tokens, relevance.billed_searches
+    def _settle(self, attempt: Attempt, relevance: Relevance) -> Charge:
+        """Charge what was billed; the hold where the provider does not say what this price is for, or it cannot be true."""
+        tokens, searches = believed(relevance.billed_tokens), believed(relevance.billed_searches)
         is_untold = (tokens is None and self._price.rates.input) or (searches is None and self._price.search_nano_usd)
-        return None if is_untold else Usage(input_tokens=tokens or 0)
+        return attempt.finish(None if is_untold else Usage(input_tokens=tokens or 0), searches=searches or 0)
 
 
 def most_tokens(query: str, passages: Sequence[str]) -> int:

@@ -26,7 +26,17 @@ def test_cache_writes_by_lifetime_are_added_up():
 
 
 @pytest.mark.parametrize(
-    "impossible", [{}, report(0, 0), report(0, 5), report(10, -1), report(10, 1, cache_read=11), report(-5, 1)]
+    "impossible",
+    [
+        {},
+        report(0, 0),
+        report(0, 5),
+        report(10, -1),
+        report(10, 1, cache_read=11),
+        report(-5, 1),
+        report(10**30, 1),
+        report(1, True),
+    ],
 )
 def test_a_report_that_cannot_be_true_is_none(impossible):
     assert read_usage([impossible]) is None

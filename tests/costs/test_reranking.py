@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmapp.costs.ledger import Ledger
-from llmapp.costs.prices import declared_price
+from llmapp.costs.prices import declared_price, free_price
 from llmapp.costs.reranking import GuardedScorer, most_searches, most_tokens
 from llmapp.costs.spending import counted
 from llmapp.errors import BudgetExceededError, RerankerError
@@ -60,6 +60,13 @@ def test_a_provider_that_does_not_say_what_it_bills_is_charged_at_worst(ledger, 
     bound = price.bound_nano_usd(input_tokens=most_tokens("q", "ab"), output_tokens=0, searches=most_searches("q", "ab"))
     assert ask(ledger, Provider(**billed), price) == bound
     assert ledger.spend()[0].presumed_calls == 1
+
+
+@pytest.mark.parametrize("price", [BY_TOKEN, BY_SEARCH, free_price("m")], ids=["tokens", "searches", "free"])
+def test_a_count_that_cannot_be_true_is_as_none(ledger, price):
+    charged = ask(ledger, Provider(tokens=10**30, searches=10**30), price)
+    assert charged == ask(ledger, Provider(), price)
+    assert all(balance.held_nano_usd == 0 for balance in ledger.balances())
 
 
 def test_what_could_pass_the_budget_is_not_sent(ledger):

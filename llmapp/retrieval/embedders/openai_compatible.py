@@ -92,7 +92,7 @@ class OpenAIModel:
             raise EmbedderError(f"{self._url} answered without vectors: {_reason(answer)}", hint="check model and base_url")
         usage = answer.get("usage")
         counted = usage.get("prompt_tokens") if isinstance(usage, dict) else None
-        tokens = counted if isinstance(counted, int) and not isinstance(counted, bool) and counted > 0 else None
+        tokens = counted if type(counted) is int and counted > 0 else None
         return Encoded(_vectors(answer["data"], len(texts)), tokens)
 
     def _ask(self, body: JsonValue) -> Any:
@@ -148,7 +148,9 @@ def _vectors(data: Any, count: int) -> list[Any]:
     """The vectors in the order of the texts, whatever the order in the answer."""
     if not isinstance(data, list) or len(data) != count:
         raise EmbedderError(f"the embedder gave {len(data) if isinstance(data, list) else 'no'} vectors for {count} texts")
-    by_index = {item.get("index"): item.get("embedding") for item in data if isinstance(item, dict)}
+    by_index = {
+        item["index"]: item.get("embedding") for item in data if isinstance(item, dict) and type(item.get("index")) is int
+    }
     if set(by_index) != set(range(count)):
         raise EmbedderError("the embedder did not say which vector belongs to which text")
     return [_vector(by_index[index]) for index in range(count)]

@@ -31,7 +31,7 @@ def unit_rows(vectors: ArrayLike, *, count: int, dim: int, keep: int | None = No
 
     try:
         found = np.asarray(vectors, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise EmbedderError("the embedder gave something that is no table of numbers") from error
     if not count and not found.size:
         return np.empty((0, dim), dtype=np.float32)

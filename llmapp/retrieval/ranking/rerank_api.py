@@ -101,9 +101,18 @@ def _judgements(answer: JsonValue) -> Iterator[tuple[int, float]]:
     for result in results if isinstance(results, list) else ():
         if not isinstance(result, dict):
             continue
-        index, score = result.get("index"), result.get("relevance_score")
-        if type(index) is int and isinstance(score, int | float) and not isinstance(score, bool):
-            yield index, float(score)
+        index, score = result.get("index"), _number(result.get("relevance_score"))
+        if type(index) is int and score is not None:
+            yield index, score
+
+
+def _number(value: JsonValue) -> float | None:
+    """A value as a float; None where it is no number, or a whole one beyond all floats."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    with suppress(OverflowError):
+        return float(value)
+    return None
 
 
 def _billed(answer: JsonValue) -> tuple[int | None, int | None]:

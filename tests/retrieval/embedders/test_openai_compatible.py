@@ -126,6 +126,8 @@ HOSTILE = {
     "too few": (_without(1), "2 vectors for 3 texts"),
     "one index for all": (_changed(lambda item: item.update(index=0)), "which vector belongs to which text"),
     "an index beyond the last": (_changed(lambda item: item.update(index=item["index"] + 1)), "which vector belongs"),
+    "a list as index": (_changed(lambda item: item.update(index=[0])), "which vector belongs"),
+    "true as index": (_changed(lambda item: item.update(index=item["index"] == 1 or item["index"])), "which vector belongs"),
     "no index": (_changed(lambda item: item.pop("index")), "which vector belongs"),
     "NaN": (b'{"data": [{"index": 0, "embedding": [NaN]}]}', "no JSON"),
     "zeros": (_changed(lambda item: item.update(embedding=[0.0] * 24)), "without a direction"),
@@ -138,6 +140,7 @@ HOSTILE = {
         _changed(lambda item: item.update(embedding=base64.b64encode(b"abc").decode())),
         "no base64 of float32",
     ),
+    "a number beyond floats": (_changed(lambda item: item.update(embedding=[10**400] * 24)), "no table of numbers"),
     "words": (_changed(lambda item: item.update(embedding=["a"] * 24)), "no table of numbers"),
     "null": (_changed(lambda item: item.update(embedding=None)), "vectors"),
     "another length": (
@@ -234,6 +237,19 @@ def test_every_request_is_held_and_charged_by_what_the_provider_has_counted(serv
     assert len(server.asked) == 4
     assert (spend.calls, spend.presumed_calls) == (3, 1), "a refusal is not charged, a failure may have been billed"
     assert spend.usage.input_tokens == 6
+    ledger.close()
+
+
+@pytest.mark.parametrize("counted", [10**30, -1, True, "7", [7]])
+def test_a_count_that_cannot_be_true_is_not_charged(server, tmp_path, counted):
+    embedder = build(server)
+    ledger = Ledger(tmp_path / "ledger.db", {"day": None})
+    price = declared_price("openai-compatible:bge-m3", input_usd_per_million=1)
+    server.answers = [lambda serving, body: {**serving.good(serving, body), "usage": {"prompt_tokens": counted}}]
+    GuardedEmbedder(embedder, ledger=ledger, price=price).embed_documents(["one two"])
+    (spend,) = ledger.spend()
+    assert spend.usage.input_tokens == embedder.tokenizer.count("one two") + embedder.tokenizer.special_tokens
+    assert ledger.balances()[0].held_nano_usd == 0
     ledger.close()
 
 

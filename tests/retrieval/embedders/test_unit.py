@@ -19,6 +19,7 @@ def test_rows_are_brought_to_length_one():
         ([[1, 2], [float("nan"), 0]], "without a direction"),
         ([[1, 2], [float("inf"), 0]], "without a direction"),
         ([[1, 2], [1]], "no table of numbers"),
+        ([[10**400, 1], [1, 1]], "no table of numbers"),
         ([["a", "b"], ["c", "d"]], "no table of numbers"),
         (None, "0 vectors"),
     ],

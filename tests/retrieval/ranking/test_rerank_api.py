@@ -92,6 +92,8 @@ def test_what_a_provider_bills_is_read_in_their_words(api, provider):
         {"results": [{"index": 0, "relevance_score": 1}, {"index": -1, "relevance_score": 1}]},
         {"results": [{"index": True, "relevance_score": 1}, {"index": 0, "relevance_score": 1}]},
         {"results": [{"index": 0, "relevance_score": "1"}, {"index": 1, "relevance_score": 1}]},
+        {"results": [{"index": 0, "relevance_score": 10**400}, {"index": 1, "relevance_score": 1}]},
+        {"results": [{"index": [0], "relevance_score": 1}, {"index": 1, "relevance_score": 1}]},
         {"results": ["0", 1]},
         b"[" * 100_000,
     ],
