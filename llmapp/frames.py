@@ -39,6 +39,13 @@ class FramedSource:
     """Exactly what was framed."""
 
 
+def unfenced(answer: str) -> str:
+    """What stands in the one code fence that a chat model likes to put around data; an answer without one stays as it is."""
+    lines = answer.strip().splitlines()
+    is_fenced = len(lines) > 1 and lines[0].startswith("```") and lines[-1] == "```"
+    return "\n".join(lines[1:-1]) if is_fenced else answer
+
+
 def mark_for(texts: Iterable[str]) -> str:
     """The mark of a request: 12 hexadecimal digits that occur in none of `texts`."""
     parts = list(texts)

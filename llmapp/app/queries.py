@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from llmapp.errors import ModelError
-from llmapp.frames import frame_question, frame_source, mark_for
+from llmapp.frames import frame_question, frame_source, mark_for, unfenced
 from llmapp.protocols import Complete
 from llmapp.types import Message
 
@@ -76,15 +76,16 @@ class QueryWriter:
 
     def _read(self, answer: str, question: str, *, is_new: bool) -> Queries:
         try:
-            written = json.loads(answer)
-            restated, others = written["question"], list(written["wordings"])
-        except (ValueError, TypeError, KeyError, RecursionError):
-            restated, others = None, []
+            written = json.loads(unfenced(answer))
+            restated, others = written["question"], written.get("wordings")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            restated, others = None, None
         if not _is_query(restated):
             note = "the question was searched for as it was asked: the model wrote something else than queries"
             return Queries(question, notes=(note,))
         own = restated.strip() if is_new else question
-        return Queries(own, tuple(_distinct(others, beside=own))[: self._wordings])
+        wordings = _distinct(others, beside=own) if isinstance(others, list) else ()
+        return Queries(own, tuple(wordings)[: self._wordings])
 
 
 def _request(question: str, turns: Sequence[Message], wordings: int) -> list[Message]:

@@ -34,7 +34,7 @@ def stages(parts: Parts) -> Iterator[Stage]:
             api=lambda model: _rerank_api(parts, model),
             complete=lambda: aside(parts),
         )
-        yield Reranking(reranker, candidates=given.rerank_candidates)
+        yield Reranking(reranker, candidates=max(given.rerank_candidates, given.top_k))
     if given.diversity:
         yield Diversity(parts.catalog.vectors, share=given.diversity)
     if given.expand != "none":

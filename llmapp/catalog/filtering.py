@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import defaultdict
-from collections.abc import Callable
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -30,13 +30,16 @@ _NAMES = """
     WITH RECURSIVE names (name) AS (
         SELECT min(field) FROM facts
         UNION ALL SELECT (SELECT min(field) FROM facts WHERE field > names.name) FROM names WHERE names.name IS NOT NULL)
-    SELECT name FROM names WHERE name IS NOT NULL
+    SELECT name FROM names WHERE name IS NOT NULL LIMIT :most
 """
-"""The names of all fields, by one look into the index for each: DISTINCT would read all facts."""
-_MOST_CACHED = 2_000_000
-"""Row numbers that are kept for filters that come again: 16 MB."""
+"""The names of fields, by one look into the index for each: DISTINCT would read all facts."""
+_MOST_CACHED_BYTES = 16 * 2**20
+"""For filters that come again, and what they match."""
+_BYTES_A_CHAR = 16
+"""Of a filter as it is written, for the tree of it."""
+_MOST_NAMES = 500
 _MOST_ALIKE = 5
-"""Fields that are looked at for a hint."""
+"""Fields that are looked at for a hint, and those of them that the asker may have meant."""
 
 
 class Filtering:
@@ -47,7 +50,8 @@ class Filtering:
         self._db = database
         self._generation = generation
         self._filter_lock = threading.Lock()
-        self._matching: dict[Filter, NDArray[np.int64]] = {}
+        self._matching: OrderedDict[Filter, NDArray[np.int64]] = OrderedDict()
+        self._matching_bytes = 0
         self._known_fields: set[tuple[frozenset[str], str]] = set()
         self._filtered_at = -1
 
@@ -58,16 +62,22 @@ class Filtering:
         generation = self._follow()
         with self._filter_lock:
             if (kept := self._matching.get(where)) is not None:
+                self._matching.move_to_end(where)
                 return kept
         params: dict[str, object] = {}
         found = self._db.read(_statement(where, params), params)
         matching = np.fromiter((row[0] for row in found), dtype=np.int64, count=len(found))
         with self._filter_lock:
-            if self._filtered_at == generation:
-                if sum(map(len, self._matching.values())) + len(matching) > _MOST_CACHED:
-                    self._matching.clear()
-                self._matching[where] = matching
+            if self._filtered_at == generation and where not in self._matching:
+                self._keep(where, matching)
         return matching
+
+    def _keep(self, where: Filter, matching: NDArray[np.int64]) -> None:
+        self._matching[where] = matching
+        self._matching_bytes += matching.nbytes + size_of(where)
+        while self._matching_bytes > _MOST_CACHED_BYTES:
+            former, numbers = self._matching.popitem(last=False)
+            self._matching_bytes -= numbers.nbytes + size_of(former)
 
     def check_fields(self, where: Filter, principal: Principal) -> None:
         """See that the fields that a filter compares are those of documents that `principal` may read; where it may read none, all are.
@@ -77,7 +87,8 @@ class Filtering:
         """
         missing = next((field for field in sorted(where.compared_fields) if not self._is_visible(field, principal)), None)
         if missing is not None and self._is_visible("source", principal):
-            alike = get_close_matches(missing, [row[0] for row in self._db.read(_NAMES)], _MOST_ALIKE)
+            names = [row[0] for row in self._db.read(_NAMES, {"most": _MOST_NAMES})]
+            alike = get_close_matches(missing, names, _MOST_ALIKE)
             nearest = next((name for name in alike if self._is_visible(name, principal)), None)
             raise UnknownFieldError(missing, nearest=nearest)
 
@@ -118,6 +129,7 @@ class Filtering:
         with self._filter_lock:
             if self._filtered_at != generation:
                 self._matching.clear()
+                self._matching_bytes = 0
                 self._known_fields.clear()
                 self._filtered_at = generation
         return generation
@@ -153,9 +165,27 @@ def _fact(condition: Condition, params: dict[str, object]) -> str:
     single = ", ".join(named(span[0]) for span in wanted if is_single(span))
     tests = [f"value >= {named(low)} AND value < {named(high)}" for low, high in wanted if not is_single((low, high))]
     tests += [f"value IN ({single})"] if single else []
-    return f"{field} AND ({' OR '.join(tests) or '1 = 0'})"
+    return f"{field} AND {_any_of(tests)}"
+
+
+def _any_of(tests: Sequence[str]) -> str:
+    """Tests joined by OR as a tree that is no deeper than it must be: SQLite takes a depth of a thousand."""
+    if len(tests) > 1:
+        half = len(tests) // 2
+        return f"({_any_of(tests[:half])} OR {_any_of(tests[half:])})"
+    return f"({tests[0]})" if tests else "1 = 0"
+
+
+def size_of(where: Filter | None) -> int:
+    """About the bytes of memory that a filter takes."""
+    return _BYTES_A_CHAR * len(str(where)) if where is not None else 0
 
 
 def grants_of(principal: Principal) -> dict[str, object]:
-    """Who asks, as the parameter ``grants`` of a statement."""
-    return {"grants": json.dumps(sorted(principal.grants))}
+    """Who asks, as the parameter ``grants`` of a statement; a name that no database takes is on no access list."""
+    names = sorted(name for name in principal.grants if "\0" not in name and _is_unicode(name))
+    return {"grants": json.dumps(names)}
+
+
+def _is_unicode(text: str) -> bool:
+    return text == text.encode("utf-8", "ignore").decode()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
+from llmapp.catalog.filtering import size_of
 from llmapp.catalog.live_table import LiveTable
 from llmapp.filters.tree import Filter
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _Key: TypeAlias = tuple[bytes, Filter | None]
 _MOST_BYTES = 128 * 2**20
+_BYTES_A_VIEW = 1024
+"""Of a view of nothing."""
 _BYTES_A_CHUNK = 4 + 8
 """Of `Readable.slots` and `Readable.rows`."""
 
@@ -104,6 +107,9 @@ class ReadableCache:
 
     def _put(self, key: _Key, view: Readable) -> None:
         self._views[key] = view
-        self._bytes += view.most_bytes
+        self._bytes += self._bytes_of(key, view)
         while self._bytes > self._most_bytes and len(self._views) > 1:
-            self._bytes -= self._views.popitem(last=False)[1].most_bytes
+            self._bytes -= self._bytes_of(*self._views.popitem(last=False))
+
+    def _bytes_of(self, key: _Key, view: Readable) -> int:
+        return _BYTES_A_VIEW + len(key[0]) + size_of(key[1]) + view.most_bytes

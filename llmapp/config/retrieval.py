@@ -28,7 +28,7 @@ class RetrievalSettings(Table):
     reranker_timeout_s: float = Field(default=10.0, gt=0)
     """Seconds without an answer of the rerank API after which the fused order stands."""
     rerank_candidates: int = Field(default=30, ge=1, le=1000)
-    """Fused hits that the reranker reads; what it does not read is not returned."""
+    """Fused hits that the reranker reads, and no fewer than `top_k`, whatever a search asks for; what it does not read is not returned."""
     diversity: float = Field(default=0.0, ge=0, le=1)
     """Weight of novelty against relevance (maximal marginal relevance); 0 leaves the order as it is."""
     expand: Literal["none", "neighbours", "section", "document"] = "none"

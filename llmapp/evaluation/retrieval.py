@@ -7,7 +7,6 @@ each quote counts at the first chunk that holds it.
 from __future__ import annotations
 
 import re
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -140,18 +139,11 @@ def evaluate_retrieval(
     with asked(app, dataset, ingesting) as corpus_app:
 
         def search(question: Question, top_k: int) -> Found:
-            wanted = min(top_k, _most_hits(corpus_app))
-            return corpus_app.find(question.text, principal=question.principal, where=question.where, top_k=wanted)
+            return corpus_app.find(question.text, principal=question.principal, where=question.where, top_k=top_k)
 
         return rank_questions(
             corpus_app, dataset, search, depth=depth, progress=asking, corpus=corpus_fingerprint(app, dataset)
         )
-
-
-def _most_hits(app: App) -> int:
-    """Hits to ask for at most: a reranker that is asked for more than it is set to read would read more, as no question makes it."""
-    given = app.settings.retrieval
-    return sys.maxsize if given.reranker == "none" else max(given.rerank_candidates, given.top_k)
 
 
 def rank_questions(

@@ -32,6 +32,8 @@ _EXACT_UP_TO = 10_000
 """Readable chunks that are searched exactly: 0.7 ms at 10,000, and no import of a second for Chroma."""
 _AS_NEAR = 1e-5
 """Similarities that differ by less count as equal: the index computes them in float32, in an order of its own."""
+_REMEMBERED = 8
+"""Questions whose vectors are kept: one search may ask several times for each of its wordings, and embedding costs time or money."""
 _MOST_PENDING = 2_000
 """More chunks than this that the index has not applied are not read one by one; exact search serves."""
 
@@ -63,6 +65,7 @@ class DenseRetriever:
         self._exact_up_to = exact_up_to
         self._costs = costs
         self._degraded: str | None = None
+        self._remembered: dict[str, FloatArray] = {}
 
     @property
     def degraded(self) -> str | None:
@@ -88,11 +91,18 @@ class DenseRetriever:
         if not len(readable.slots):
             return []
         self._catalog.check_embedder(self._embedder.identity)
-        vector = self._embedder.embed_query(query)
+        vector = self._vector_of(query)
         ranked = self._search(vector, readable, top_k)
         chunks = self._catalog.chunks([chunk_id for chunk_id, _ in ranked], principal=principal, where=where)
         found = [(chunks[chunk_id], score) for chunk_id, score in ranked if chunk_id in chunks]
         return [Hit(chunk, score, rank, "dense") for rank, (chunk, score) in enumerate(found, start=1)]
+
+    def _vector_of(self, query: str) -> FloatArray:
+        if (vector := self._remembered.get(query)) is None:
+            vector = self._embedder.embed_query(query)
+            newest = [*self._remembered.items(), (query, vector)][-_REMEMBERED:]
+            self._remembered = dict(newest)  # in one step, for other threads
+        return vector
 
     def _search(self, vector: FloatArray, readable: Readable, top_k: int) -> list[tuple[str, float]]:
         """Ids and similarity, best first."""

@@ -20,7 +20,7 @@ from llmapp.types import Chunk, Found, Hit, Principal
 
 _WIDER = 8
 _WIDENED = 2
-"""How often more is asked for: 100 candidates become 800 and 6,400. Each time the question is embedded again."""
+"""How often more is asked for: 100 candidates become 800 and 6,400."""
 
 
 class Moments(Protocol):
@@ -101,7 +101,7 @@ class HybridRetriever:
             distinct = drop_repeats(self._of_one_moment(merged, asked, before), top_k=len(merged))
             if len(distinct) >= asked.top_k or len(merged) < wanted:
                 break  # enough, or neither side has more
-        return distinct
+        return distinct[: 2 * candidates]
 
     def _fused(self, asked: Asked) -> list[Hit]:
         def ask(side: Retriever) -> list[Hit]:

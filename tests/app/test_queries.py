@@ -58,6 +58,16 @@ def test_wordings_are_distinct_few_and_short():
     assert write(Model({"question": WHOLE, "wordings": wordings}), queries=3).wordings == ("a", "b")
 
 
+@pytest.mark.parametrize("wordings", [{}, {"wordings": None}, {"wordings": "holiday"}, {"wordings": {"a": "b"}}])
+def test_a_question_counts_without_wordings_and_a_text_is_no_list_of_letters(wordings):
+    assert write(Model({"question": WHOLE, **wordings}), queries=3) == Queries(WHOLE)
+
+
+def test_an_answer_in_a_code_fence_is_read():
+    fenced = "```json\n" + json.dumps({"question": WHOLE, "wordings": ["a"]}) + "\n```\n"
+    assert write(Model(fenced), queries=2) == Queries(WHOLE, ("a",))
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -66,10 +76,9 @@ def test_wordings_are_distinct_few_and_short():
         "[]",
         '"x"',
         {"wordings": []},
-        {"question": WHOLE},
+        ["question"],
         {"question": "", "wordings": []},
         {"question": 3, "wordings": []},
-        {"question": WHOLE, "wordings": None},
         {"question": "x" * 5_000, "wordings": []},
         "[" * 100_000,
     ],

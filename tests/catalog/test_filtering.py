@@ -1,7 +1,9 @@
 """Filters as the catalog answers them, against the same said in plain Python."""
 
+import time
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -164,6 +166,42 @@ def test_whether_a_field_exists_may_be_asked_though_no_document_has_it(catalog, 
     assert found(catalog, "exists(draft)") == set()
     with pytest.raises(UnknownFieldError):
         found(catalog, "not draft = true")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 1_999])
+def test_as_many_days_as_a_filter_may_name_can_be_asked_for(catalog, filled, count):
+    first = date(2020, 1, 1)
+    filled({"day": "2020-01-01T10:00"}, {"day": "2031-01-01"})
+    days = [{"$date": (first + timedelta(days=number)).isoformat()} for number in range(count)]
+    assert found(catalog, {"day": {"$in": days}}) == {"0"}
+    assert found(catalog, {"$or": [{"day": {"$in": days[: count // 2]}}, {"day": {"$in": days[count // 2 :]}}]}) == {"0"}
+
+
+def test_filters_that_match_nothing_do_not_fill_the_memory(catalog, filled, monkeypatch):
+    filled({"year": 2023})
+    monkeypatch.setattr("llmapp.catalog.filtering._MOST_CACHED_BYTES", 100_000)
+    catalog._views._most_bytes = 100_000
+    for number in range(30):
+        found(catalog, {"year": {"$in": [number * 200 + each for each in range(3_000, 3_100)]}})
+    assert 1 < len(catalog._matching) < 15
+    assert 1 < len(catalog._views._views) < 15
+    kept = catalog.matching_documents(parse_filter("year = 2023"))
+    assert catalog.matching_documents(parse_filter("year = 2023")) is kept
+
+
+def test_a_mistyped_field_is_not_compared_with_any_number_of_names(catalog, filled):
+    filled({f"name_of_a_field_{number}": 1 for number in range(3_000)}, acls=[("user:ann",)])
+    filled({"year": 2023})
+    start = time.process_time()
+    with pytest.raises(UnknownFieldError):
+        found(catalog, f"{'name_of_a_field_' * 12} = 1")
+    assert time.process_time() - start < 5
+
+
+def test_a_name_that_no_database_takes_is_on_no_access_list(catalog, filled):
+    filled({"year": 2023}, {"year": 2024}, acls=[(PUBLIC,), ("group:hr",)])
+    assert found(catalog, "year > 1", Principal("a\0b", ("hr", "\ud800"))) == {"0", "1"}
+    assert len(catalog.chunks(list(catalog.chunk_ids()), principal=Principal("\ud800"))) == 1
 
 
 def test_where_nothing_may_be_read_every_field_is_taken(catalog, filled):

@@ -236,8 +236,9 @@ def test_principals_who_may_read_the_same_share_one_view_and_others_do_not(catal
 
 def test_the_views_that_were_used_least_go_when_there_are_too_many_bytes(catalog, put, record):
     put(*(record(f"d{number}", f"words {number}", acl=(f"user:u{number}", PUBLIC)) for number in range(9)))
-    catalog._views._most_bytes = 3 * catalog.readable(LOCAL_USER).most_bytes
     put(*(record(f"e{number}", f"words {number}", acl=(f"user:u{number}",)) for number in range(9)))
+    catalog.readable(LOCAL_USER)
+    catalog._views._most_bytes = 5 * catalog._views._bytes // 2
     views = [catalog.readable(Principal(f"u{number}")) for number in range(9)]
     assert [catalog.readable(Principal(f"u{number}")) is views[number] for number in (8, 7)] == [True, True]
     assert catalog.readable(Principal("u0")) is not views[0]

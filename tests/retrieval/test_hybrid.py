@@ -61,6 +61,17 @@ def test_copies_of_one_text_do_not_crowd_out_what_is_different(catalog, embedder
     assert texts[0] == disclaimer
 
 
+def test_a_question_is_embedded_once_however_much_is_asked_for(catalog, embedder, put, make_record):
+    put(*(make_record(f"copy{number:03}", "water damage") for number in range(140)))
+    put(**{f"d{number:02}": f"water number{number}" for number in range(30)})
+    asked = []
+    embed = embedder.embed_query
+    embedder.embed_query = lambda text: asked.append(text) or embed(text)
+    searching = hybrid(catalog, embedder, candidates=20)
+    searching.search("water damage", wordings=["wet", "flood"], principal=LOCAL_USER, top_k=10)
+    assert asked == ["water damage", "wet", "flood"]
+
+
 def test_other_wordings_are_searched_for_as_well(retriever, put):
     put(flood="water damage", fire="blaze in the kitchen", wine="cheese and wine")
     found = retriever.search("water damage", wordings=["blaze", " "], principal=LOCAL_USER, top_k=2)

@@ -22,8 +22,8 @@ class Reranking:
 
         Args:
             reranker: Any implementation of the port; it is not trusted.
-            candidates: Hits to show to it; more are shown when more are wanted. What is not shown is not returned, because
-                its score would mean something else.
+            candidates: Hits to show to it, however many are wanted: whoever asks does not set the price. What is not shown is
+                not returned, because its score would mean something else.
         """
         self._reranker = reranker
         self._candidates = candidates
@@ -35,7 +35,7 @@ class Reranking:
             RerankerError: It failed, or its answer cannot be: a hit that it was not given, one twice, a score that is no
                 number, or none of the hits at all.
         """
-        shown = list(hits[: max(self._candidates, asked.top_k)])
+        shown = list(hits[: self._candidates])
         if len(shown) < 2:  # noqa: PLR2004 - one hit has one order
             return shown
         by_id = {hit.chunk.id: hit for hit in shown}

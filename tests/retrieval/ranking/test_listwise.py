@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from llmapp.errors import RerankerError
@@ -18,9 +20,19 @@ def order(text, hits):
     return [hit.chunk.id for hit in answering(text).rerank("q", hits, top_k=10)]
 
 
-@pytest.mark.parametrize("text", ["3,1,2", " 3, 1 ,2.\n", "[3, 1, 2]", "3 > 1 > 2"])
+@pytest.mark.parametrize(
+    "text", ["3,1,2", " 3, 1 ,2.\n", "[3, 1, 2]", "3 > 1 > 2", "```\n3,1,2\n```", "```text\n3,1,2\n```\n"]
+)
 def test_the_models_numbers_are_the_order(hits, text):
     assert order(text, hits("a", "b", "c")) == ["c3", "c1", "c2"]
+
+
+@pytest.mark.parametrize("text", ["1" + " " * 200_000 + "x", "1," * 100_000 + "x", "[" + " " * 200_000, "1" * 200_000])
+def test_a_long_answer_takes_no_longer_than_reading_it(hits, text):
+    start = time.process_time()
+    with pytest.raises(RerankerError):
+        answering(text).rerank("q", hits("a", "b"), top_k=2)
+    assert time.process_time() - start < 5
 
 
 def test_what_the_model_forgets_follows_in_the_order_it_had(hits):
