@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -153,10 +153,15 @@ class App(Documents):
     def find(
         self, query: str, *, top_k: int | None = None, principal: Principal = LOCAL_USER, where: Where | None = None
     ) -> Found:
-        """As `search`; also what was left out, and how long each stage took."""
+        """As `search`; also what was left out, how long each stage took, and what it has cost."""
+        from llmapp.costs.records import NANO_PER_USD
+        from llmapp.costs.spending import counted
+
         self._check(query)
         wanted = top_k or self.settings.retrieval.top_k
-        return self.retriever.search(query, principal=principal, top_k=wanted, where=_filter(where))
+        with counted() as spending:
+            found = self.retriever.search(query, principal=principal, top_k=wanted, where=_filter(where))
+        return replace(found, cost_usd=spending.nano_usd / NANO_PER_USD)
 
     def fields(self, *, principal: Principal = LOCAL_USER) -> list[FieldRecord]:
         """The fields that a filter may name, of documents that `principal` may read, by name."""

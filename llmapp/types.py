@@ -112,6 +112,9 @@ class Found:
     """What did not work and was left out, a sentence each; empty when all is well."""
     timings_s: Mapping[str, float] = field(default_factory=dict)
     """Seconds of each stage of the ranking, by its name."""
+    cost_usd: float = 0.0
+    """What embedder, reranker and chat model took for it, as `llmapp.App.find` counts it; on the way to an answer 0, for the
+    answer's cost holds it."""
 
 
 @dataclass(frozen=True, slots=True)

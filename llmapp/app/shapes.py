@@ -50,8 +50,8 @@ def citation_shape(citation: Citation) -> Shape:
 
 
 def found_shape(found: Found) -> Shape:
-    """Hits, best first, and what was left out."""
-    return {"hits": [_hit_shape(hit) for hit in found.hits], "notes": list(found.notes)}
+    """Hits, best first, what was left out, and what it has cost."""
+    return {"hits": [_hit_shape(hit) for hit in found.hits], "notes": list(found.notes), "cost_usd": found.cost_usd}
 
 
 def fields_shape(fields: Sequence[FieldRecord]) -> Shape:

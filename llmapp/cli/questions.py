@@ -39,7 +39,7 @@ def search(
     where: _Where = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find the chunks nearest to a query, without asking a model."""
+    """Find the chunks nearest to a query, without an answer; it costs what embedder and reranker cost."""
     with opened(config, as_json=as_json) as app:
         found = app.find(_read(query), top_k=top_k, where=where)
         if as_json:

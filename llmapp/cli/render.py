@@ -49,7 +49,7 @@ def place(citation: Citation) -> str:
 
 
 def print_found(console: Console, found: Found) -> None:
-    """Print hits as a table, best first, and what was left out."""
+    """Print hits as a table, best first, what was left out, and what it has cost where it cost something."""
     table = Table(box=box.SIMPLE_HEAD, show_lines=False)
     table.add_column("#", justify="right", style="cyan")
     table.add_column("score", justify="right")
@@ -62,6 +62,8 @@ def print_found(console: Console, found: Found) -> None:
     console.print(table if found.hits else Text("Nothing found.", style="yellow"))
     for note in found.notes:
         console.print(Text(f"  {note}", style="yellow"))
+    if found.cost_usd:
+        console.print(Text(f"  cost ${found.cost_usd:.6f}", style="dim"))
 
 
 def print_fields(console: Console, fields: Sequence[FieldRecord]) -> None:

@@ -33,7 +33,7 @@ async def ask(body: AskRequest, request: Request, application: Application, call
 
 @api.post("/search", response_model=HitsBody)
 async def search(body: SearchRequest, application: Application, caller: Caller) -> JSONResponse:
-    """Find the chunks nearest to a query, without asking a model."""
+    """Find the chunks nearest to a query, without an answer; it costs what embedder and reranker cost."""
     found = await asyncio.to_thread(application.find, body.query, top_k=body.top_k, principal=caller, where=body.where)
     return JSONResponse(found_shape(found))
 

@@ -150,6 +150,7 @@ class HitsBody(_Exact):
 
     hits: list[HitBody]
     notes: Annotated[list[str], Field(description="What did not work and was left out.")]
+    cost_usd: Annotated[float, Field(description="What embedder and reranker took for it.")]
 
 
 class FieldBody(_Exact):

@@ -86,7 +86,9 @@ def test_hits_have_the_documented_shape_and_keep_their_order():
     assert found_shape(Found((), ("rerank was left out: it is down",))) == {
         "hits": [],
         "notes": ["rerank was left out: it is down"],
+        "cost_usd": 0.0,
     }
+    assert found_shape(Found((), cost_usd=0.25))["cost_usd"] == 0.25
 
 
 def test_an_error_says_whether_to_try_again():

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from llmapp.cli import errors as cli_errors
 from llmapp.cli.main import app
 from llmapp.errors import LLMAppError
+from llmapp.types import Found
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples/01_ask_your_files"
 ANSWER_KEYS = {"answer", "citations", "model", "usage", "cost_usd", "prompt", "queries", "notes", "timings_s"}
@@ -52,7 +53,7 @@ def test_an_answer_has_the_documented_shape(project):
 def test_hits_have_the_documented_shape(project):
     found = read("search", "water damage", "-k", "3", "-c", str(project))
     hits = found["hits"]
-    assert found["notes"] == []
+    assert (found["notes"], found["cost_usd"]) == ([], 0)
     assert [hit["rank"] for hit in hits] == [1, 2, 3]
     assert all(set(hit) == HIT_KEYS for hit in hits)
 
@@ -66,6 +67,17 @@ def test_a_search_says_what_was_left_out(project, tmp_path):
     (note,) = read("search", "water damage", "-c", str(tmp_path / "app"))["notes"]
     assert note.startswith("rerank was left out: api:rerank-x")
     assert "rerank was left out" in invoke("search", "water damage", "-c", str(tmp_path / "app")).output
+
+
+def test_what_a_search_has_cost_is_said_where_it_cost_something(capsys):
+    from rich.console import Console
+
+    from llmapp.cli.render import print_found
+
+    print_found(Console(), Found((), cost_usd=0.00012))
+    assert "cost $0.000120" in capsys.readouterr().out
+    print_found(Console(), Found(()))
+    assert "cost" not in capsys.readouterr().out
 
 
 def test_a_second_ingest_reports_everything_as_unchanged(project):

@@ -40,10 +40,18 @@ def test_a_search_gives_hits_best_first_and_asks_no_model(make, client_of):
     response = client_of(make(chat=model)).post("/api/search", json={"query": "paid leave", "top_k": 1})
     found = HitsBody.model_validate(response.json())
     (hit,) = found.hits
-    assert found.notes == []
+    assert (found.notes, found.cost_usd) == ([], 0)
     assert hit.rank == 1
     assert "28 days" in hit.text
     assert not model.requests
+
+
+def test_a_search_that_asks_the_model_to_rank_says_what_it_has_cost(make, client_of, priced):
+    model = ScriptedChatModel(answers=["2,1"])
+    application = make(chat=model, retrieval={"reranker": "model"}, **priced)
+    found = HitsBody.model_validate(client_of(application).post("/api/search", json={"query": "paid leave"}).json())
+    assert (len(found.hits), found.notes, len(model.requests)) == (2, [], 1)
+    assert found.cost_usd == application.status().spent_today_usd == 120e-6
 
 
 @pytest.mark.parametrize(
