@@ -7,7 +7,7 @@ time of the processor is printed beside that of the clock. Aims: with a filter o
 from the smallest to the largest size at most twofold.
 
     python benchmarks/search_latency.py
-    python benchmarks/search_latency.py --chunks 500000     # fills for an hour or two, 4 GB of disk
+    python benchmarks/search_latency.py --chunks 500000     # fills for hours, 4 GB of disk
 
 What was filled stays under `.cache/scale` for the next time.
 """

@@ -137,7 +137,7 @@ class DenseRetriever:
         pending = self._catalog.pending(limit=_MOST_PENDING + 1)
         if len(pending) > _MOST_PENDING:
             return None
-        at_most_s = self._costs.exact_s(len(readable.slots), len(vector))
+        at_most_s = self._costs.exact_s(len(readable.slots), readable.table.live, len(vector))
         while True:
             nearest = index.query(vector, top_k=fetch)
             if len(nearest) < fetch:

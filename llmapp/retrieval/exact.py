@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 _SLACK = 1e-5
 """How far the fast score of a unit vector may be from the exact one; float32 sums over 384 products stay well below it."""
-_GATHER_SHARE = 0.25
-"""Copying the wanted rows pays below this share of the table; above it, scoring the whole table is faster."""
+_GATHER_SHARE = 0.4
+"""Copying the wanted rows pays below this share of the table; above it, scoring the whole table is faster
+(`llmapp.retrieval.planning.Costs.picked`)."""
 _GATHERED_ROWS = 1024
 """Rows that are copied at a time; with 384 dimensions they stay in the cache of a core until they are scored."""
 
