@@ -38,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).parent / "peers"))  # where a worker, whic
 
 from systems import NAMES, OURS, PEERS, System, install, is_installed, running
 
-RATE_DOCUMENTS = 150
+RATE_DOCUMENTS = 60
 STATE = CACHE / "peers" / "state"
 BATCH = 20
 MOST_WARM_MS, MOST_COLD = 10.0, 0.2

@@ -31,7 +31,7 @@ class Peer(Protocol):
 
 
 TOP_K = 20
-"""Chunks that a search returns, and that it asks of each side where it must say so: ten different documents are among them."""
+"""Chunks that a search returns, and that it asks of each side where it must say so: ten different documents are nearly always among them."""
 
 
 def main() -> None:
