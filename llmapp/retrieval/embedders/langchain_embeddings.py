@@ -60,15 +60,20 @@ def langchain_embedder(
 
     Args:
         embeddings: The object.
-        name: Names the model and its revision; vectors of two names are never compared, and prices are found by it.
-        dimensions: Length of its vectors.
-        max_tokens: Tokens that the model takes, special tokens included.
+        name: Names the model and its revision, not blank; vectors of two names are never compared, and prices are found by it.
+        dimensions: Length of its vectors. From 1.
+        max_tokens: Tokens that the model takes, special tokens included. From 1.
         tokenizer: The model's own; None bounds tokens by bytes, so that chunks are smaller than they need be.
         prompts: Put before texts beside what the object does itself; None is nothing.
 
     Raises:
-        ConfigError: The prompts take all tokens.
+        ConfigError: The name is blank, a number is below 1, or the prompts take all tokens.
     """
+    if not name.strip():
+        raise ConfigError("the embedder has no name", hint='name the model and its revision, e.g. name="bge-m3@1"')
+    for argument, value in (("dimensions", dimensions), ("max_tokens", max_tokens)):
+        if value < 1:
+            raise ConfigError(f"{argument} is {value}, and is 1 at least", hint=f"pass the {argument} of the model")
     facts = Facts(
         name=name, dim=dimensions, tokenizer=tokenizer or ByteBound(), limit_tokens=None, prompts=prompts or Prompts()
     )

@@ -84,7 +84,7 @@ class PromptedEmbedder:
                 f"{facts.name} takes {limit} tokens", hint=f"set embedder_options.max_tokens to {limit} at most"
             )
         self.dim = facts.dim
-        self.max_tokens = max_tokens or min(limit or default_tokens, default_tokens)
+        self.max_tokens = min(limit or default_tokens, default_tokens) if max_tokens is None else max_tokens
         self.tokenizer = behind(facts.prompts.document, facts.tokenizer)
         """That of documents; their prompt counts as special tokens."""
         self._query_tokenizer = behind(facts.prompts.query, facts.tokenizer)

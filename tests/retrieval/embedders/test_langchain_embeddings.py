@@ -74,6 +74,24 @@ def test_an_object_that_does_what_it_likes_is_a_typed_error():
 
 
 @pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"name": ""}, "has no name"),
+        ({"name": " \n"}, "has no name"),
+        ({"dimensions": 0}, "dimensions is 0"),
+        ({"dimensions": -1}, "dimensions is -1"),
+        ({"max_tokens": 0}, "max_tokens is 0"),
+        ({"max_tokens": -512}, "max_tokens is -512"),
+    ],
+)
+def test_an_object_is_not_taken_without_a_name_or_with_numbers_that_no_model_has(wrong, match):
+    given = {"name": "mine@1", "dimensions": 12, **wrong}
+    with pytest.raises(ConfigError, match=match) as caught:
+        langchain_embedder(DeterministicFakeEmbedding(size=12), **given)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
     ("name", "options", "match"),
     [
         ("langchain:absent.module:Class", {}, "cannot be imported"),
