@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from llmapp.ingestion.planning import IngestPlan, SourcePlan
     from llmapp.ingestion.report import IngestReport
     from llmapp.ingestion.source_run import RunOptions, SourceRun
-    from llmapp.ingestion.upgrading import UpgradePlan
     from llmapp.protocols import Progress
     from llmapp.purge import PurgeReport
     from llmapp.sources import DocumentSource
@@ -71,7 +70,8 @@ class Documents(Parts):
             wait_s: Seconds to wait for another process that is ingesting.
 
         Returns:
-            A report for each source, in order; of one that failed, with its error.
+            A report for each source, in order; of one that failed, with its error. Where documents were cut and embedded anew,
+            a report of that comes first, without the name of a source.
 
         Raises:
             ConfigError: No path and no source is named, or deletions are confirmed for a source that is not among them.
@@ -86,8 +86,7 @@ class Documents(Parts):
         sources = self.source_book.of(paths) if paths else self.source_book.all()
         self._check_names(confirm_deletions, sources)
         with self._ingesting(wait_s):
-            self._upgrade(progress)
-            reports: list[IngestReport] = []
+            reports = self._upgrade(progress)
             for source in sources:
                 options = RunOptions(confirm_deletions=source.name in confirm_deletions)
                 reports.append(self._run(source, options, progress))
@@ -139,7 +138,7 @@ class Documents(Parts):
             wait_s: Seconds to wait for another process that is ingesting.
 
         Returns:
-            A report for each source of the plan; one with a `SourceMovedError` where something was different.
+            As `sync`, a report for each source of the plan; one with a `SourceMovedError` where something was different.
 
         Raises:
             ConfigError: The plan was made for another embedder or chunker, or for a source that is gone.
@@ -150,8 +149,7 @@ class Documents(Parts):
         if (plan.embedder, plan.chunker) != (self.embedder.identity, self.ingestor.preparer.chunker_version):
             raise ConfigError("the manifest was made for another embedder or chunker", hint="plan again")
         with self._ingesting(wait_s):
-            self._upgrade(progress)
-            return [
+            return self._upgrade(progress) + [
                 self._run(
                     self._named(each.source),
                     RunOptions(confirm_deletions=each.source in confirm_deletions),
@@ -178,8 +176,7 @@ class Documents(Parts):
         for source, document_id in self.quarantined_named(names):
             wanted.setdefault(source, set()).add(document_id)
         with self._ingesting(0.0):
-            self._upgrade(progress)
-            return [
+            return self._upgrade(progress) + [
                 self._retry(source, RunOptions(retry_now=frozenset(ids)), progress) for source, ids in sorted(wanted.items())
             ]
 
@@ -297,9 +294,12 @@ class Documents(Parts):
         if wrong := next((name for name in names if name not in known), None):
             raise ConfigError(f"there is no source {wrong!r} in this ingest", hint=f"there are: {', '.join(known)}")
 
-    def _upgrade(self, progress: Progress | None) -> UpgradePlan | None:
-        upgrade = self.ingestor.upgrade
-        return upgrade.run(progress) if upgrade.is_needed() else None
+    def _upgrade(self, progress: Progress | None) -> list[IngestReport]:
+        from llmapp.costs.spending import counted
+
+        with counted() as spending:
+            report = self.ingestor.renew(progress=progress, cost_nano_usd=lambda: spending.nano_usd)
+        return [report] if report else []
 
     def _run(
         self, source: DocumentSource, options: RunOptions, progress: Progress | None, *, plan: SourcePlan | None = None

@@ -1,16 +1,20 @@
 """What keeps the documents of an application: sync, plan, manifest, quarantine, purge, forget."""
 
+import io
 import multiprocessing
 import time
 
 import pytest
+from rich.console import Console
 
 from llmapp.application import App
 from llmapp.catalog.lock import FileLock
-from llmapp.config import PriceSettings, Settings, SourceSettings
+from llmapp.cli.reports import print_reports, print_runs
+from llmapp.config import IngestionSettings, PriceSettings, Settings, SourceSettings
 from llmapp.errors import (
     ConfigError,
     DocumentNotFoundError,
+    EmbedderError,
     EmbedderMismatchError,
     LockedError,
     MassDeletionError,
@@ -170,6 +174,43 @@ def test_another_embedder_embeds_everything_again_at_the_next_sync(build):
     app.sync()
     assert app.search("water damage")[0].chunk.title == "water"
     assert app.plan().upgrade.documents == 0
+
+
+def test_what_it_took_to_embed_everything_again_is_reported_recorded_and_shown(build):
+    build().sync()
+    app = build(embedder=HashEmbedder(dim=32), prices={"hash/32": PAID["hash/64"]})
+    plan = app.plan()
+    renewed, notes = app.sync()
+    assert (renewed.source, renewed.upgraded, renewed.embedded_texts) == ("", 3, 3)
+    assert renewed.embedded_tokens == plan.upgrade.embedded_tokens
+    assert plan.cost_usd > 0
+    assert renewed.cost_usd == pytest.approx(plan.cost_usd)
+    assert (notes.unchanged, notes.cost_usd) == (3, 0)
+    assert app.status().last_runs[0].cost_nano_usd == renewed.cost_nano_usd
+    assert app.catalog.sources() == ["notes"], "it is no source"
+    for show, runs in ((print_reports, [renewed, notes]), (print_runs, app.status().last_runs)):
+        console = Console(file=io.StringIO(), width=120)
+        show(console, runs)
+        assert "all sources" in console.file.getvalue()
+        assert "3 cut and embedded anew" in " ".join(console.file.getvalue().split())
+
+
+def test_what_an_upgrade_has_cost_that_broke_off_is_recorded(build):
+    class Failing(HashEmbedder):
+        def embed_documents(self, texts):
+            if self.embedded:
+                raise EmbedderError("gone")
+            return super().embed_documents(texts)
+
+    build().sync()
+    settings = {"prices": {"hash/32": PAID["hash/64"]}, "ingestion": IngestionSettings(batch_chunks=1)}
+    app = build(embedder=Failing(dim=32), **settings)
+    with pytest.raises(EmbedderError):
+        app.sync()
+    run = app.status().last_runs[0]
+    assert (run.source, run.status, run.error, run.counts["embedded_texts"]) == ("", "failed", "gone", 1)
+    assert run.counts["upgraded"] == 0
+    assert run.cost_nano_usd > 0
 
 
 def hold(path, ready, done):

@@ -11,6 +11,8 @@ from pydantic import JsonValue
 from llmapp.types import Chunk
 
 RunStatus = Literal["running", "completed", "completed_with_failures", "failed", "interrupted"]
+ALL_SOURCES = ""
+"""In the place of a source's name, which is never empty."""
 Retry = Literal["host", "source", "never"]
 """Who tries a failed document again: the host by reading the source anew, the source itself from its cursor, or nobody until
 the document or the parser changes."""
@@ -157,6 +159,7 @@ class RunRecord:
 
     id: int
     source: str
+    """Name of the source; `ALL_SOURCES` where all documents were cut and embedded anew."""
     started_at: str
     ended_at: str | None
     status: RunStatus

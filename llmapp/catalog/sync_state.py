@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from llmapp.catalog.database import Database
-from llmapp.catalog.records import QuarantineRecord, RunRecord, RunStatus
+from llmapp.catalog.records import ALL_SOURCES, QuarantineRecord, RunRecord, RunStatus
 
 if TYPE_CHECKING:
     from llmapp.connector import Cursor
@@ -155,7 +155,8 @@ class SyncState:
 
     def sources(self) -> list[str]:
         """Names of all sources that were ever synced, sorted."""
-        return [row[0] for row in self._db.read("SELECT DISTINCT source FROM runs ORDER BY source")]
+        rows = self._db.read("SELECT DISTINCT source FROM runs WHERE source <> :all ORDER BY source", {"all": ALL_SOURCES})
+        return [row[0] for row in rows]
 
     def runs(self, limit: int = 10, *, source: str | None = None) -> list[RunRecord]:
         """The last runs, of one source or of all, newest first; one that never ended still says ``running``."""
@@ -167,7 +168,7 @@ class SyncState:
         return [RunRecord(**{**row, "counts": counts, "seconds": seconds}) for row, counts, seconds in values]
 
     def last_runs(self) -> list[RunRecord]:
-        """The last run of every source, by source."""
+        """The last run of every source, by source; first the one of all sources, if there was one."""
         rows = self._db.read("SELECT source, max(id) FROM runs GROUP BY source ORDER BY source")
         return [run for row in rows for run in self.runs(1, source=row[0])]
 

@@ -22,6 +22,7 @@ _DONE = {
     "access_changed": "access changed",
     "deleted": "deleted",
     "unchanged": "unchanged",
+    "upgraded": "cut and embedded anew",
     "still_quarantined": "waiting",
     "quarantined": "quarantined",
 }
@@ -32,6 +33,7 @@ _PLANNED: dict[Action, str] = {
     "delete": "to delete",
     "quarantine": "to quarantine",
 }
+_ALL_SOURCES = "all sources"
 _MOST_NAMED = 12
 _NANO = 1_000_000_000
 
@@ -44,7 +46,7 @@ def print_reports(console: Console, reports: Sequence[IngestReport]) -> None:
         if report.error:
             done.append(" · failed", style="red")
         numbers = (f"{report.chunks:,}", f"{report.embedded_tokens:,}", f"${report.cost_usd:.4f}", f"{report.seconds:.1f}")
-        table.add_row(Text(report.source, style="red" if report.error else ""), done, *numbers)
+        table.add_row(Text(report.source or _ALL_SOURCES, style="red" if report.error else ""), done, *numbers)
     console.print(table)
     for report in reports:
         for note in _notes(report):
@@ -125,7 +127,7 @@ def print_plan(console: Console, plan: IngestPlan) -> None:
     if plan.upgrade.documents:
         again = plan.upgrade
         name, words = (
-            Text("all sources", style="yellow"),
+            Text(_ALL_SOURCES, style="yellow"),
             f"{again.documents:,} to cut and embed anew: other chunker or embedder",
         )
         table.add_row(name, words, f"{again.embedded_texts:,}", f"{again.embedded_tokens:,}")
@@ -166,7 +168,7 @@ def print_runs(console: Console, runs: Sequence[RunRecord]) -> None:
         told.append("\n" + (run.error or " · ".join(stages) + " s"), style="red" if run.error else "dim")
         size, tokens = _size(run.counts.get("bytes", 0)), f"{run.counts.get('embedded_tokens', 0):,}"
         cost, total = f"${run.cost_nano_usd / _NANO:.4f}", f"{run.seconds.get('total', 0.0):.1f}"
-        table.add_row(Text(run.source), told, size, tokens, cost, total)
+        table.add_row(Text(run.source or _ALL_SOURCES), told, size, tokens, cost, total)
     console.print(table)
 
 

@@ -10,12 +10,12 @@ import contextlib
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from llmapp.catalog.catalog import Catalog
-from llmapp.catalog.records import RunStatus
+from llmapp.catalog.records import ALL_SOURCES, RunStatus
 from llmapp.connector import Connector
 from llmapp.errors import CatalogError, LLMAppError, TooManyFailuresError
 from llmapp.ingestion.access import AccessRules
@@ -132,21 +132,36 @@ class Ingestor:
         options = options or RunOptions(AccessRules(default_acl))
         effects = effects or self.effects(source)
         run = self._begin(source, connector, effects, options, progress=progress)
-        record = _Record(self.catalog, source, self.embedder.identity, run, cost_nano_usd)
-        try:
+        with self._recorded(source, run, cost_nano_usd):
             run.follow(self.bounds)
-            self._check_failures(source, record.counts)
+            self._check_failures(source, run.counts)
             check(run)
-        except BaseException as error:
-            with contextlib.suppress(CatalogError):  # the first error is the one to tell
-                record.end("failed" if isinstance(error, Exception) else "interrupted", error)
-            raise
-        record.end("completed_with_failures" if record.counts["quarantined"] else "completed", None)
         return IngestReport.of(
             self.catalog.runs(1, source=source)[0],
             hidden=self.catalog.hidden(source),
             found_nothing=run.found_nothing,
         )
+
+    def renew(
+        self, *, progress: Progress | None = None, cost_nano_usd: Callable[[], int] = lambda: 0
+    ) -> IngestReport | None:
+        """Cut and embed anew what another chunker or embedder has made; recorded as a run of all sources.
+
+        Args:
+            progress: Told of every document.
+            cost_nano_usd: What embedding has cost so far. Nano-USD.
+
+        Returns:
+            What was done; None where nothing was to be done.
+
+        Raises:
+            TooManyFailuresError, EmbedderError, CostError, CatalogError: As `Upgrade.run`.
+        """
+        if not self.upgrade.is_needed():
+            return None
+        with self._recorded(ALL_SOURCES, self.upgrade, cost_nano_usd):
+            self.upgrade.run(progress)
+        return IngestReport.of(self.catalog.runs(1, source=ALL_SOURCES)[0])
 
     def effects(self, source: str) -> CatalogEffects:
         """What changes the catalog in the name of a source."""
@@ -185,6 +200,29 @@ class Ingestor:
             progress=progress,
         )
 
+    @contextlib.contextmanager
+    def _recorded(self, source: str, run: _Run, cost_nano_usd: Callable[[], int]) -> Iterator[None]:
+        """Keep the row of a run: that it has begun, and how it ended."""
+        started, run_id = time.perf_counter(), self.catalog.start_run(source, embedder=self.embedder.identity)
+
+        def end(status: RunStatus, error: BaseException | None = None) -> None:
+            self.catalog.finish_run(
+                run_id,
+                status=status,
+                counts=run.counts,
+                seconds={**run.seconds, "total": time.perf_counter() - started},
+                cost_nano_usd=cost_nano_usd(),
+                error=_told(error),
+            )
+
+        try:
+            yield
+        except BaseException as error:
+            with contextlib.suppress(CatalogError):  # the first error is the one to tell
+                end("failed" if isinstance(error, Exception) else "interrupted", error)
+            raise
+        end("completed_with_failures" if run.counts["quarantined"] else "completed")
+
     def _check_failures(self, source: str, counts: Counter[str]) -> None:
         failed, seen = counts["quarantined"], sum(counts[name] for name in SEEN)
         limits = self.limits.failures
@@ -195,38 +233,13 @@ class Ingestor:
             )
 
 
-@dataclass(slots=True)
-class _Record:
-    """The row of one run."""
-
-    catalog: Catalog
-    source: str
-    embedder: str
-    run: SourceRun
-    cost_nano_usd: Callable[[], int]
-    started: float = field(default_factory=time.perf_counter)
-    id: int = 0
-
-    def __post_init__(self) -> None:
-        self.id = self.catalog.start_run(self.source, embedder=self.embedder)
+class _Run(Protocol):
+    """What is recorded of a run, while it goes on and at its end."""
 
     @property
-    def counts(self) -> Counter[str]:
-        return self.run.counts
-
-    def end(self, status: RunStatus, error: BaseException | None) -> None:
-        self.catalog.finish_run(
-            self.id,
-            status=status,
-            counts=self.counts,
-            seconds={
-                "read": self.run.read_s,
-                **self.run.landing.seconds,
-                "total": time.perf_counter() - self.started,
-            },
-            cost_nano_usd=self.cost_nano_usd(),
-            error=_told(error),
-        )
+    def counts(self) -> Counter[str]: ...
+    @property
+    def seconds(self) -> dict[str, float]: ...
 
 
 def _told(error: BaseException | None) -> str:

@@ -22,6 +22,7 @@ class IngestReport:
     """How a run went. Counts are of documents unless a name says otherwise."""
 
     source: str
+    """Name of the source; empty where the documents of all sources were cut and embedded anew."""
     run_id: int
     """Number of the run in the catalog; 0 where none was begun."""
     status: RunStatus
@@ -30,6 +31,8 @@ class IngestReport:
     access_changed: int = 0
     """Documents that others may read now, and of which nothing else has changed."""
     unchanged: int = 0
+    upgraded: int = 0
+    """Documents that were cut and embedded anew from their stored texts, for the chunker or the embedder is another one."""
     deleted: int = 0
     quarantined: int = 0
     """Documents that failed in this run."""
@@ -40,7 +43,7 @@ class IngestReport:
     hidden: int = 0
     """Documents of the source that nobody may read."""
     chunks: int = 0
-    """Chunks of the documents that were added or changed."""
+    """Chunks of the documents that were added, changed, or cut anew."""
     bytes: int = 0
     """Content of the documents that were added or changed."""
     embedded_texts: int = 0

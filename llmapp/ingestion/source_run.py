@@ -103,6 +103,11 @@ class SourceRun:
         """What was done so far, by the names of `llmapp.ingestion.report.IngestReport`."""
         return self._counts + self._deletions.counts + self.landing.counts
 
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds by stage, which overlap."""
+        return {"read": self.read_s, **self.landing.seconds}
+
     def follow(self, bounds: Bounds) -> None:
         """Read the source to its end.
 

@@ -6,6 +6,7 @@ what it has made, and the next one goes on from there without paying for it agai
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -52,10 +53,24 @@ class Upgrade:
         """Use these parts; with more failures than the limits allow nothing is changed."""
         self._limits = limits
         self._failed: list[tuple[_Cut, DocumentFailedError]] = []
+        self._landed = Landed()
+        self._upgraded = 0
         self._catalog = catalog
         self._preparer = preparer
         self._embedder = embedder
         self._vectors = vectors
+
+    @property
+    def counts(self) -> Counter[str]:
+        """What the last run has done, also one that broke off."""
+        landed = self._landed
+        done = {"upgraded": self._upgraded, "quarantined": len(self._failed), "chunks": landed.chunks}
+        return Counter(done | {"embedded_texts": landed.embedded_texts, "embedded_tokens": landed.embedded_tokens})
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds by stage."""
+        return {"embed": self._landed.embed_s, "commit": self._landed.commit_s}
 
     def is_needed(self) -> bool:
         """Whether any document was made by other parts."""
@@ -98,8 +113,7 @@ class Upgrade:
             CatalogError: The database failed.
         """
         outdated = self._outdated()
-        landed, chunks = Landed(), 0
-        self._failed = []
+        self._landed, self._failed, self._upgraded = Landed(), [], 0
         if progress:
             progress.start(len(outdated))
         try:
@@ -107,7 +121,7 @@ class Upgrade:
             for name in outdated:
                 group.append(self._cut(*name))
                 if sum(len(cut.pieces) for cut in group) >= self._vectors.batch_chunks or name == outdated[-1]:
-                    chunks += self._stage(group, landed)
+                    self._landed.chunks += self._stage(group, self._landed)
                     group.clear()
                 if progress:
                     progress.advance(f"cut and embedded anew: {name[1]}")
@@ -116,7 +130,9 @@ class Upgrade:
                 progress.close()
         self._withdraw(len(outdated))
         self._catalog.swap_staged(chunker=self._preparer.chunker_version, embedder=self._embedder.identity)
-        return UpgradePlan(len(outdated), chunks, landed.embedded_texts, landed.embedded_tokens)
+        self._upgraded = len(outdated) - len(self._failed)
+        landed = self._landed
+        return UpgradePlan(len(outdated), landed.chunks, landed.embedded_texts, landed.embedded_tokens)
 
     def _outdated(self) -> list[tuple[str, str]]:
         return self._catalog.outdated(self._preparer.chunker_version, self._embedder.identity)

@@ -61,6 +61,9 @@ def assert_switched(project):
     assert run(project, "search", "glass")[0] == 8, "a plan changes nothing"
     code, reports = run(project, "ingest")
     assert code == 0, reports
+    renewed, _ = reports["sources"]
+    assert (renewed["source"], renewed["upgraded"]) == ("", len(NOTES))
+    assert (renewed["cost_usd"] > 0) == (plan["cost_usd"] > 0)
     assert first_hit(project) == "notes:glass.md"
     return plan
 
