@@ -13,6 +13,8 @@ from llmapp.errors import FilterError
 from llmapp.filters.tree import MOST_DEPTH, OPERATORS, And, Compare, Exists, Filter, Not, OneOf, Or
 from llmapp.filters.values import Value, checked, checked_field, parse_time
 
+_ALIKE = 0.75
+"""How much of an operator must be right for another to be meant: ``$exists`` is meant by ``$exist``, nothing by ``$regex``."""
 _COMPARE = {json_name: operator for operator, json_name in OPERATORS.items()}
 
 
@@ -98,6 +100,10 @@ def _value(field: str, value: object) -> Value:
     if isinstance(value, Mapping):
         text = value.get("$date")
         time = parse_time(text) if isinstance(text, str) and len(value) == 1 else None
+        if time is None and isinstance(text, str) and len(value) == 1:
+            raise FilterError(
+                f"{field}: $date holds no date or time", hint='such as {"$date": "2024-01-31"}; there must be such a day'
+            )
         if time is None:
             raise FilterError(f"{field}: an object stands where a value is needed", hint='a date is {"$date": "2024-01-31"}')
         return time
@@ -111,7 +117,7 @@ def _all(parts: list[Filter]) -> Filter:
 
 
 def _unknown(operator: str, known: list[str]) -> FilterError:
-    near = get_close_matches(operator, known, 1)
+    near = get_close_matches(operator, known, 1, cutoff=_ALIKE)
     return FilterError(
         "the filter has an operator that there is not",
         hint=f"did you mean {near[0]}?" if near else f"operators are {', '.join(sorted(known))}",

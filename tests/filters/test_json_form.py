@@ -90,3 +90,17 @@ def test_a_deep_object_is_refused():
 def test_any_json_is_a_filter_or_a_filter_error(value):
     with suppress(FilterError):
         parse_filter(value)
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ({"day": {"$date": "2024-02-30"}}, "there must be such a day"),
+        ({"name": {"$regex": "x"}}, "operators are"),
+        ({"name": {"$exist": True}}, "did you mean $exists?"),
+    ],
+)
+def test_hints_name_what_was_meant_and_nothing_else(where, told):
+    with pytest.raises(FilterError) as raised:
+        parse_filter(where)
+    assert told in raised.value.hint
