@@ -79,7 +79,7 @@ def install(name: str) -> None:
     """Make an environment with the packages of the peer and nothing of this project."""
     print(f"installing {name} ...", flush=True)
     place, pinned = _environment(name), PEERS[name].REQUIREMENTS
-    venv.create(place, with_pip=True)
+    venv.create(place, with_pip=True, symlinks=os.name != "nt")
     for packages in ([TORCH], pinned):
         subprocess.run([place / "bin/python", "-m", "pip", "install", "--quiet", *packages], check=True)
     (place / "installed").write_text("\n".join(pinned), encoding="utf-8")
