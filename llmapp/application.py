@@ -231,6 +231,7 @@ class App(Documents):
 
         Raises:
             ConfigError: There is no such store, or the settings do not say where it is.
+            LockedError: Another process moves the vectors.
         """
         return self.move(store).plan()
 

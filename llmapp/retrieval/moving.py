@@ -85,12 +85,20 @@ class IndexMove:
         self._put = self._removed = 0
 
     def plan(self) -> MovePlan:
-        """See what is to be done; nothing is changed."""
-        live, held = self._catalog.chunk_ids(), self._ids()
-        self._store.close()
-        is_there = self._former == self._store.name
-        to_put, to_remove = (0, 0) if is_there else (len(live - held), len(held - live))
-        return MovePlan(self._former, self._store.name, len(live), to_put, to_remove)
+        """See what is to be done; nothing is changed.
+
+        A store that serves is not opened, for it may be one that only the process that serves from it opens; another one is
+        opened by whoever holds the lock of moves.
+
+        Raises:
+            LockedError: Another process moves the vectors.
+        """
+        with self._lock:
+            self._former = self._serving.name  # another move may have ended meanwhile
+            live = self._catalog.chunk_ids()
+            held = live if self._store.name == self._former else self._ids()
+            self._store.close()
+        return MovePlan(self._former, self._store.name, len(live), len(live - held), len(held - live))
 
     def run(self, progress: Progress | None = None, *, keep_former: bool = False) -> MoveReport:
         """Move, then let the store serve. Does nothing when it serves already.

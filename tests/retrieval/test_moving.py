@@ -108,6 +108,23 @@ def test_a_plan_changes_nothing_and_says_what_would_be_done(open_parts, fill):
         assert store.fault() == "the vector index is missing"
 
 
+def test_a_plan_opens_no_store_that_another_process_may_have_open(open_parts, fill, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("it was opened")
+
+    parts, other = open_parts(), open_parts()
+    fill(parts, *some(10))
+    parts.projection.apply_pending()
+    with monkeypatch.context() as patch:
+        patch.setattr(ChromaIndex, "ids", refuse)
+        plan = parts.move("chroma").plan()
+        assert (plan.former, plan.store, plan.chunks, plan.to_put, plan.to_remove) == ("chroma", "chroma", 10, 0, 0)
+        parts.move("pgvector").run(keep_former=True)
+        with other.move_lock, pytest.raises(LockedError, match="a move of the vectors"):
+            parts.move("chroma").plan()
+    assert parts.move("chroma").plan().to_put == 0
+
+
 def test_a_store_that_serves_already_is_left_as_it_is(open_parts, fill):
     parts = open_parts()
     fill(parts, *some(10))
