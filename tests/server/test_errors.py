@@ -100,7 +100,7 @@ def test_a_route_or_method_that_is_not_there_is_said_in_our_shape(client):
 def test_an_unforeseen_error_shows_nothing_of_itself(make, client_of, monkeypatch):
     application = make()
     client = client_of(application)
-    monkeypatch.setattr(application, "search", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(application, "find", lambda *_, **__: 1 / 0)
     response = client.post("/api/search", json={"query": "leave"})
     assert response.status_code == 500
     assert response.json()["error"]["code"] == "error"

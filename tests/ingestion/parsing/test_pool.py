@@ -167,10 +167,10 @@ def test_a_worker_that_died_while_idle_costs_nothing(own_parser):
 
 
 def test_a_hanging_document_is_given_up(own_parser):
-    parser = own_parser(seconds=1.0)
+    parser = own_parser(seconds=5.0)
     parser.parse(b"<p>warm", media_type="text/html", name="a.html")
     os.kill(worker_pid(parser), signal.SIGSTOP)
-    with pytest.raises(ParserCrashedError, match="longer than 1 s"):
+    with pytest.raises(ParserCrashedError, match="longer than 5 s"):
         parser.parse(b"x" * 5_000_000, media_type="text/csv", name="a.csv")
     assert parser.parse(b"<p>next", media_type="text/html", name="a.html").text.strip() == "next"
 
