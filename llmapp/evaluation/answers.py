@@ -26,6 +26,7 @@ from llmapp.evaluation.corpora import asked, corpus_fingerprint
 from llmapp.evaluation.documents import Names, plain
 from llmapp.evaluation.incompleteness import failed, left_out
 from llmapp.evaluation.questions import Dataset, Question
+from llmapp.evaluation.quotes import quotes_nowhere
 from llmapp.evaluation.scores import Scores, gather
 from llmapp.types import Usage
 
@@ -175,6 +176,7 @@ def evaluate_answers(
         documents = [names.documents(question) for question in questions]
         outcomes = _ask_all(corpus_app, questions, at_once, asking)
         keys = _cited_documents(corpus_app, outcomes)
+        answered = [(each.question, expected) for each, expected in zip(outcomes, documents, strict=True) if each.answer]
         rows = [_row(each, expected, keys) for each, expected in zip(outcomes, documents, strict=True)]
         return AnswerReport(
             dataset=dataset.name,
@@ -183,7 +185,7 @@ def evaluate_answers(
             scores=gather([question.id for question in questions], rows),
             asked=outcomes,
             abstention=_abstention(outcomes),
-            warnings=(*dataset.warnings, *names.warnings),
+            warnings=(*dataset.warnings, *names.warnings, *quotes_nowhere(corpus_app.catalog, answered)),
         )
 
 

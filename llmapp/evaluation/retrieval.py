@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llmapp.errors import DatasetError
+from llmapp.errors import DatasetError, FilterError, PromptError
 from llmapp.evaluation.corpora import asked, corpus_fingerprint
 from llmapp.evaluation.documents import Names, plain
 from llmapp.evaluation.incompleteness import left_out
 from llmapp.evaluation.measures import MAIN, RECALL_AT, score_rankings
 from llmapp.evaluation.questions import Dataset, Question
+from llmapp.evaluation.quotes import quotes_nowhere
 from llmapp.evaluation.scores import Scores
 
 if TYPE_CHECKING:
@@ -64,6 +65,11 @@ class Ranking:
     seconds: float
     notes: tuple[str, ...]
     """What was left out of the search."""
+
+    @property
+    def has_all(self) -> bool:
+        """Whether everything expected was found, however deep."""
+        return self.expected.keys() <= set(self.items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +138,8 @@ def evaluate_retrieval(
         asking: Told of every question.
 
     Raises:
-        DatasetError: No question is judged, or one expects a document whose name several documents have.
+        DatasetError: No question is judged, one expects a document whose name several documents have, or one cannot be asked:
+            its filter names a field that there is not, or it is too long.
         MissingDependencyError: ir-measures is not installed.
         RetrievalError, CostError, CatalogError: As `App.search`.
     """
@@ -174,6 +181,7 @@ def rank_questions(
         rankings.append(_rank(question, documents[question.id], search, depth))
         if progress:
             progress.advance(question.text)
+    missed = [(each.question, documents[each.question.id]) for each in rankings if not each.has_all]
     counts = app.catalog.counts()
     return RetrievalReport(
         dataset=dataset.name,
@@ -183,7 +191,7 @@ def rank_questions(
         chunks=counts.chunks,
         scores=score_rankings(expected, {ranking.question.id: ranking.items for ranking in rankings}),
         rankings=tuple(rankings),
-        warnings=(*dataset.warnings, *names.warnings),
+        warnings=(*dataset.warnings, *names.warnings, *quotes_nowhere(app.catalog, missed)),
     )
 
 
@@ -206,13 +214,22 @@ def _expected(question: Question, documents: Mapping[str, int]) -> Mapping[str, 
 def _rank(question: Question, documents: Mapping[str, int], search: Search, depth: int) -> Ranking:
     wanted = depth if question.quotes else depth * _CHUNKS_A_DOCUMENT
     started = time.perf_counter()
-    found = search(question, wanted)
+    found = _search(question, wanted, search)
     seconds = time.perf_counter() - started
     hits = found.hits
     labels = _quoted(question, documents, hits) if question.quotes else [[hit.chunk.key] for hit in hits]
     items = tuple(dict.fromkeys(item for label in labels for item in label))[:depth]
     expected = _expected(question, documents)
     return Ranking(question, expected, items, _shown(hits, labels, expected), seconds, found.notes)
+
+
+def _search(question: Question, wanted: int, search: Search) -> Found:
+    try:
+        return search(question, wanted)
+    except (FilterError, PromptError) as error:  # the question's own mistakes, so it is named
+        raise DatasetError(
+            f"question {question.id}, “{question.text[:_SHOWN_CHARS]}”: {error.message}", hint=error.hint
+        ) from error
 
 
 def _quoted(question: Question, documents: Mapping[str, int], hits: Sequence[Hit]) -> list[list[str]]:

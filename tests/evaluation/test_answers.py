@@ -63,6 +63,13 @@ def test_a_citation_of_another_document_costs_precision_and_one_that_lacks_costs
     assert "gone.md" in report.warnings[0]
 
 
+def test_a_quote_that_no_document_holds_is_said_of_answers_too(scripted):
+    held = Question("held", WATER.text, quotes=("seven days",))
+    nowhere = Question("nowhere", WATER.text, quotes=("eight days",))
+    (said,) = report_on(scripted("Seven days [1]."), held, nowhere).warnings
+    assert said == f"1 expected quotes stand in no chunk that is searched for their question: “eight days” of “{WATER.text}”"
+
+
 def test_an_answer_without_citations_has_no_precision_and_no_recall(scripted):
     report = report_on(scripted("Seven days."), WATER)
     assert "citation precision" not in report.scores.intervals()

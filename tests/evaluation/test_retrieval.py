@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -23,6 +24,7 @@ from llmapp.evaluation.retrieval import evaluate_retrieval, rank_questions
 from llmapp.evaluation.tables import write_csv
 from llmapp.evaluation.variants import varied, with_changes
 from llmapp.testing.fakes import HashEmbedder
+from llmapp.types import Found, Principal
 
 
 def report_on(app, *questions):
@@ -101,6 +103,47 @@ def test_a_document_that_is_not_there_is_said_and_counts_as_not_found(app):
     assert value(report) == 0.0
     assert "1 expected documents are not in the catalog" in report.warnings[0]
     assert "gone.md" in report.warnings[0]
+
+
+def test_a_quote_that_no_document_holds_is_said(app):
+    held = Question("held", "What of water?", quotes=("reported  WITHIN seven days",))
+    nowhere = Question("y", "y?", quotes=("this text is not in any document",))
+    elsewhere = Question("z", "z?", quotes=("within seven days",), documents={"glass.md": 1})
+    filtered = Question("f", "f?", quotes=("within seven days",), where='document_id = "bike.md"')
+    assert report_on(app, held).warnings == ()
+    (said,) = report_on(app, held, nowhere, elsewhere, filtered).warnings
+    assert said.startswith(
+        "3 expected quotes stand in no chunk that is searched for their question: “this text is not in any"
+    )
+    assert "“within seven days” of “z?”" in said
+    assert "“within seven days” of “f?”" in said
+    assert "What of water?" not in said
+
+
+def test_a_quote_that_a_search_has_missed_but_a_document_holds_is_no_mistake(app):
+    question = Question("q", "bicycle", quotes=("seven days",))
+    report = rank_questions(app, Dataset("own", (question,)), lambda _, __: Found(()), corpus="c")
+    assert (value(report), report.warnings) == (0.0, ())
+
+
+def test_a_quote_that_who_asks_may_not_read_is_said(app, tmp_path):
+    (tmp_path / "hidden.md").write_text("The merger is secret.")
+    app.ingest([tmp_path / "hidden.md"])
+    question = Question("q", "merger", quotes=("The merger is secret.",))
+    assert report_on(app, question).warnings == ()
+    (said,) = report_on(app, replace(question, principal=Principal("stranger"))).warnings
+    assert said.startswith("1 expected quotes stand in no chunk")
+
+
+@pytest.mark.parametrize(
+    ("change", "match"), [({"where": "zz = 1"}, "no document has a field zz"), ({"text": "w" * 90_000}, "limit")]
+)
+def test_a_question_that_cannot_be_asked_is_named(app, change, match):
+    good = Question("good", "What of water?", documents={"water.md": 1})
+    with pytest.raises(DatasetError, match=match) as caught:
+        report_on(app, good, replace(good, id="wrong", **change))
+    assert caught.value.message.startswith(f"question wrong, “{(change.get('text') or good.text)[:240]}”: ")
+    assert caught.value.hint
 
 
 def test_a_document_that_is_set_aside_is_not_there(app, tmp_path):
