@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from llmapp.protocols import FloatArray
 
+_NO_TABLE = "the embedder gave something that is no table of numbers"
+_HINT = "check that the model embeds texts: it must give one list of numbers for each"
+
 
 def unit_rows(vectors: ArrayLike, *, count: int, dim: int, keep: int | None = None) -> FloatArray:
     """Check what a model gave for `count` texts, and normalise it.
@@ -25,18 +28,22 @@ def unit_rows(vectors: ArrayLike, *, count: int, dim: int, keep: int | None = No
         Shape (count, dim), float32, each row of length 1.
 
     Raises:
-        EmbedderError: Another number of vectors, another length, or a vector without a direction (zero, NaN, infinite).
+        EmbedderError: No table of numbers, another number of vectors, another length, or a vector without a
+            direction (zero, NaN, infinite).
     """
     import numpy as np
 
     try:
         found = np.asarray(vectors, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise EmbedderError("the embedder gave something that is no table of numbers") from error
+        raise EmbedderError(_NO_TABLE, hint=_HINT) from error
     if not count and not found.size:
         return np.empty((0, dim), dtype=np.float32)
-    if found.ndim != 2 or len(found) != count:  # noqa: PLR2004 - rows and columns
-        raise EmbedderError(f"the embedder gave {len(found) if found.ndim else 0} vectors for {count} texts")
+    given = len(found) if found.ndim else 0
+    if given != count:
+        raise EmbedderError(f"the embedder gave {given} vectors for {count} texts", hint=_HINT)
+    if found.ndim != 2:  # noqa: PLR2004 - rows and columns; nulls are one dimension, vectors in lists of their own are three
+        raise EmbedderError(_NO_TABLE, hint=_HINT)
     found = found[:, :keep]
     if found.shape[1] != dim:
         raise EmbedderError(

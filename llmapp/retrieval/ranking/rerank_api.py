@@ -96,7 +96,7 @@ class RerankApi:
 
 
 def _judgements(answer: JsonValue) -> Iterator[tuple[int, float]]:
-    """Index and score of every well-formed result, an index that comes again left out of none: the last one counts."""
+    """Index and score of every well-formed result; where an index comes again, the last one counts."""
     results = (answer.get("results") or answer.get("data")) if isinstance(answer, dict) else None
     for result in results if isinstance(results, list) else ():
         if not isinstance(result, dict):

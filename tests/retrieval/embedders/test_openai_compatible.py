@@ -142,7 +142,8 @@ HOSTILE = {
     ),
     "a number beyond floats": (_changed(lambda item: item.update(embedding=[10**400] * 24)), "no table of numbers"),
     "words": (_changed(lambda item: item.update(embedding=["a"] * 24)), "no table of numbers"),
-    "null": (_changed(lambda item: item.update(embedding=None)), "vectors"),
+    "null": (_changed(lambda item: item.update(embedding=None)), "no table of numbers"),
+    "a vector in a list": (_changed(lambda item: item.update(embedding=[item["embedding"]])), "no table of numbers"),
     "another length": (
         _changed(lambda item: item.update(embedding=[1.0] * 25)),
         "vectors of 25 dimensions, 24 are expected",

@@ -22,8 +22,13 @@ def test_rows_are_brought_to_length_one():
         ([[10**400, 1], [1, 1]], "no table of numbers"),
         ([["a", "b"], ["c", "d"]], "no table of numbers"),
         (None, "0 vectors"),
+        ([], "0 vectors for 2 texts"),
+        ([None, None], "no table of numbers"),
+        ([[[1, 2]], [[1, 2]]], "no table of numbers"),
+        ([1, 2], "no table of numbers"),
     ],
 )
 def test_what_is_no_vector_is_refused(vectors, match):
-    with pytest.raises(EmbedderError, match=match):
+    with pytest.raises(EmbedderError, match=match) as caught:
         unit_rows(vectors, count=2, dim=2)
+    assert caught.value.hint or match == "without a direction"
