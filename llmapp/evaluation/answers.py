@@ -25,7 +25,7 @@ from llmapp.evaluation.answer_text import contains, f1, refuses
 from llmapp.evaluation.corpora import asked, corpus_fingerprint
 from llmapp.evaluation.documents import Names, plain
 from llmapp.evaluation.incompleteness import failed, left_out
-from llmapp.evaluation.questions import Dataset, Question
+from llmapp.evaluation.questions import Dataset, Question, named
 from llmapp.evaluation.quotes import quotes_nowhere
 from llmapp.evaluation.scores import Scores, gather
 from llmapp.types import Usage
@@ -205,7 +205,8 @@ class _Interview:
             return Asked(question, None, 0.0, f"not asked: {self.error.message}")
         started = time.perf_counter()
         try:
-            answer = self._app.ask(question.text, principal=question.principal, where=question.where)
+            with named(question):
+                answer = self._app.ask(question.text, principal=question.principal, where=question.where)
         except LLMAppError as error:
             self._failed += 1
             self.error = error

@@ -1,19 +1,23 @@
-"""What an evaluation asks: questions, and what is expected of each. Values without behaviour beyond their own consistency."""
+"""What an evaluation asks: questions, and what is expected of each. Values without behaviour beyond their own
+consistency, and the name of one that cannot be asked."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
+from llmapp.errors import DatasetError, FilterError, QuestionTooLongError
 from llmapp.types import LOCAL_USER, Principal
 
 _DIGITS = 16
 _SEED = 0
+_SHOWN_CHARS = 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,20 @@ class Dataset:
             return self
         chosen = sorted(random.Random(_SEED).sample(range(len(self.questions)), count))  # noqa: S311 - a sample, not a secret
         return replace(self, questions=tuple(self.questions[number] for number in chosen))
+
+
+@contextmanager
+def named(question: Question) -> Iterator[None]:
+    """Name the question where it cannot be asked by its own mistake.
+
+    Raises:
+        DatasetError: Its filter is none or names a field that there is not, or its text is too long.
+    """
+    try:
+        yield
+    except (FilterError, QuestionTooLongError) as error:
+        shown = question.text[:_SHOWN_CHARS]
+        raise DatasetError(f"question {question.id}, “{shown}”: {error.message}", hint=error.hint) from error
 
 
 def fingerprint_of(parts: Sequence[str]) -> str:

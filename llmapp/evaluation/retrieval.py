@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llmapp.errors import DatasetError, FilterError, PromptError
+from llmapp.errors import DatasetError
 from llmapp.evaluation.corpora import asked, corpus_fingerprint
 from llmapp.evaluation.documents import Names, plain
 from llmapp.evaluation.incompleteness import left_out
 from llmapp.evaluation.measures import MAIN, RECALL_AT, score_rankings
-from llmapp.evaluation.questions import Dataset, Question
+from llmapp.evaluation.questions import Dataset, Question, named
 from llmapp.evaluation.quotes import quotes_nowhere
 from llmapp.evaluation.scores import Scores
 
@@ -214,22 +214,14 @@ def _expected(question: Question, documents: Mapping[str, int]) -> Mapping[str, 
 def _rank(question: Question, documents: Mapping[str, int], search: Search, depth: int) -> Ranking:
     wanted = depth if question.quotes else depth * _CHUNKS_A_DOCUMENT
     started = time.perf_counter()
-    found = _search(question, wanted, search)
+    with named(question):
+        found = search(question, wanted)
     seconds = time.perf_counter() - started
     hits = found.hits
     labels = _quoted(question, documents, hits) if question.quotes else [[hit.chunk.key] for hit in hits]
     items = tuple(dict.fromkeys(item for label in labels for item in label))[:depth]
     expected = _expected(question, documents)
     return Ranking(question, expected, items, _shown(hits, labels, expected), seconds, found.notes)
-
-
-def _search(question: Question, wanted: int, search: Search) -> Found:
-    try:
-        return search(question, wanted)
-    except (FilterError, PromptError) as error:  # the question's own mistakes, so it is named
-        raise DatasetError(
-            f"question {question.id}, “{question.text[:_SHOWN_CHARS]}”: {error.message}", hint=error.hint
-        ) from error
 
 
 def _quoted(question: Question, documents: Mapping[str, int], hits: Sequence[Hit]) -> list[list[str]]:

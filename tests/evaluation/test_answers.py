@@ -1,5 +1,7 @@
 """Answers are scored on the whole path: with its guard, its citations and its refusals."""
 
+from dataclasses import replace
+
 import pytest
 
 from llmapp.application import App
@@ -68,6 +70,15 @@ def test_a_quote_that_no_document_holds_is_said_of_answers_too(scripted):
     nowhere = Question("nowhere", WATER.text, quotes=("eight days",))
     (said,) = report_on(scripted("Seven days [1]."), held, nowhere).warnings
     assert said == f"1 expected quotes stand in no chunk that is searched for their question: “eight days” of “{WATER.text}”"
+
+
+def test_a_question_that_cannot_be_asked_is_named_whether_or_not_others_can(scripted):
+    wrong = replace(WATER, id="wrong", where="zz = 1")
+    app = scripted("It is seven days [1].")
+    (failure,) = report_on(app, WATER, wrong).failures
+    assert failure.error.startswith(f"question wrong, “{WATER.text}”: no document has a field zz")
+    with pytest.raises(DatasetError, match="question wrong"):
+        report_on(app, wrong)
 
 
 def test_an_answer_without_citations_has_no_precision_and_no_recall(scripted):
