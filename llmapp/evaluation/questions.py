@@ -1,5 +1,4 @@
-"""What an evaluation asks: questions, and what is expected of each. Values without behaviour beyond their own
-consistency, and the name of one that cannot be asked."""
+"""What an evaluation asks: questions, and what is expected of each; one that cannot be asked is named."""
 
 from __future__ import annotations
 
