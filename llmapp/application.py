@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from llmapp.catalog.records import Counts, FieldRecord, RunRecord
-    from llmapp.protocols import Embedder, Progress
+    from llmapp.protocols import Embedder, Progress, VectorIndex
     from llmapp.retrieval.index_check import IndexCheck
     from llmapp.retrieval.moving import MovePlan, MoveReport
 
@@ -206,7 +206,7 @@ class App(Documents):
         return sum(balance.posted_nano_usd for balance in today) / NANO_PER_USD
 
     def _store_note(self) -> str:
-        serving, named = self.index.name, self.settings.index.store
+        serving, named = self.index.name, self._first_store
         words = {"begun": "a move to {} is not finished", "kept": "{} is kept", "retired": "{} is still to be emptied"}
         notes = [f"llmapp.toml names {named}: run llmapp reindex --to {named}, or change it"] if named != serving else []
         return "; ".join([*notes, *(words[why].format(name) for name, why in self.catalog.other_stores().items())])
@@ -239,7 +239,7 @@ class App(Documents):
         """Move the vectors to another store and let it serve; nothing is embedded, and the former one serves until then.
 
         Args:
-            store: ``chroma``, ``chroma-server``, ``pgvector`` or ``exact``.
+            store: ``chroma``, ``chroma-server``, ``pgvector``, ``exact``, or a class of your own, ``package.module:Class``.
             progress: Told of every vector that is put; None tells nobody.
             keep_former: Whether the former store keeps its vectors.
 
@@ -253,7 +253,13 @@ class App(Documents):
         return report
 
 
-def open_app(path: Path | str | None = None, *, model: BaseChatModel | None = None, embedder: Embedder | None = None) -> App:
+def open_app(
+    path: Path | str | None = None,
+    *,
+    model: BaseChatModel | None = None,
+    embedder: Embedder | None = None,
+    index: VectorIndex | None = None,
+) -> App:
     """Open the application whose llmapp.toml is at `path`, or the nearest one above the current folder.
 
     Args:
@@ -261,12 +267,14 @@ def open_app(path: Path | str | None = None, *, model: BaseChatModel | None = No
         model: Takes the place of the chat model that the settings name.
         embedder: Takes the place of the embedder that the settings name; `langchain_embedder` makes one from LangChain's.
             Priced by its identity.
+        index: Takes the place of the store of its name, or of the first one where the catalog names none; see
+            architecture/stores.md for one that the command line finds too.
 
     Raises:
-        ConfigError: The settings are wrong.
+        ConfigError: The settings are wrong, or the vectors are in another store than the given one.
         CatalogError: The catalog cannot be opened.
     """
-    return App(load_settings(path), model=model, embedder=embedder)
+    return App(load_settings(path), model=model, embedder=embedder, index=index)
 
 
 def _filter(where: Where | None) -> Filter | None:

@@ -115,7 +115,7 @@ class VectorIndex(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of the store, e.g. ``chroma``."""
+        """Name of the store, e.g. ``chroma``; of a class that settings name, ``package.module:Class``."""
 
     @property
     def is_shared(self) -> bool:

@@ -13,9 +13,8 @@ from functools import cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from llmapp.catalog.catalog import Catalog
+from llmapp.bootstrap.stores import open_catalog
 from llmapp.config import Settings, with_secrets
-from llmapp.words.analysis import Words
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -73,12 +72,13 @@ class Parts:
             settings: From `load_settings`.
             model: Takes the place of the chat model that the settings name; guarded and priced by its own name.
             embedder: Takes the place of the embedder that the settings name; priced by its identity.
-            index: Takes the place of the store that the settings name.
+            index: Takes the place of the store of its name, or of the first one where the catalog names none.
             ledger: Another application's, which pays for this one and closes it; None keeps books of its own.
 
         Raises:
             CatalogError: The catalog cannot be opened.
-            ConfigError: The catalog is in PostgreSQL, and the store of vectors is one of this machine.
+            ConfigError: The catalog is in PostgreSQL, and the store of vectors is one of this machine; or the vectors are in
+                another store than the given one.
         """
         self.settings = settings
         self._given_model = model
@@ -90,7 +90,8 @@ class Parts:
         """Closes what belongs to no part; used while parts are made."""
         with suppress(OSError):  # the catalog says what is wrong with the folder
             settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds the text of all documents
-        self.catalog = _open_catalog(settings, is_index_given=index is not None)
+        self.catalog = open_catalog(settings, index)
+        self._first_store = settings.index.store if index is None else index.name
         self.index_lock = self.catalog.index_lock()
         self.move_lock = self.catalog.move_lock()
 
@@ -265,8 +266,10 @@ class Parts:
         given = self._given_index
         return ServingIndex(
             self.catalog,
-            partial(open_store, self.settings, self.catalog) if given is None else lambda _: given,
-            initial=self.settings.index.store,
+            lambda name: (
+                given if given is not None and given.name == name else open_store(self.settings, self.catalog, name)
+            ),
+            initial=self._first_store,
             lock=self.index_lock,
             move_lock=self.move_lock,
         )
@@ -384,14 +387,3 @@ class Parts:
             top_k=self.settings.retrieval.top_k,
             writer=query_writer(self),
         )
-
-
-def _open_catalog(settings: Settings, *, is_index_given: bool) -> Catalog:
-    from llmapp.bootstrap.stores import check_store
-
-    words = Words(settings.retrieval.language)
-    if settings.catalog_url is None:
-        return Catalog(settings.state / "catalog.db", words=words)
-    if not is_index_given:
-        check_store(settings, settings.index.store)
-    return Catalog(settings.catalog_url.get_secret_value(), words=words)

@@ -55,7 +55,9 @@ def digest(config: Config = None, as_json: AsJson = False) -> None:
 
 
 def reindex(
-    to: Annotated[str, typer.Option("--to", help="Where to: chroma, chroma-server, pgvector or exact.")],
+    to: Annotated[
+        str, typer.Option("--to", help="Where to: chroma, chroma-server, pgvector, exact or package.module:Class.")
+    ],
     keep: Annotated[bool, typer.Option("--keep", help="Leave the vectors in the former store too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     config: Config = None,

@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from pydantic import BaseModel, Field, JsonValue, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -39,7 +39,8 @@ _OTHER_VARIABLES = {"DATA"}
 """``LLMAPP_DATA`` names the evaluation data, for benchmarks and tests."""
 
 
-StoreName: TypeAlias = Literal["chroma", "chroma-server", "exact", "pgvector"]
+STORES = ("chroma", "chroma-server", "exact", "pgvector")
+"""Stores of vectors that come with llmapp."""
 """Kinds of stores for vectors."""
 
 
@@ -124,12 +125,14 @@ class EmbedderSettings(EmbedderOptions, Table):
 class IndexSettings(Table):
     """Where the vector index is kept."""
 
-    store: StoreName = "chroma"
-    """Kind of the first store, ``llmapp reindex`` changes it: ``chroma`` in the process, ``chroma-server``, ``pgvector``, or ``exact``: the catalog's vectors, one by one."""
+    store: str = Field(default="chroma", pattern=rf"^({'|'.join(STORES)}|[\w.]+:\w+)$")
+    """Kind of the first store, ``llmapp reindex`` changes it: ``chroma`` in the process, ``chroma-server``, ``pgvector``, ``exact``: the catalog's vectors, one by one, or a class of your own, ``package.module:Class``."""
     chroma_url: str | None = None
     """Address of the Chroma server, on this machine, e.g. ``http://127.0.0.1:8001``."""
     pgvector_url: SecretStr | None = None
     """Address of the PostgreSQL with pgvector: ``postgresql://HOST:PORT/DATABASE``; one with a password from the environment only: ``LLMAPP_INDEX__PGVECTOR_URL``."""
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
+    """Arguments of a class of your own; a secret is written ``{ env = "NAME" }``."""
 
 
 class PromptSettings(Table):

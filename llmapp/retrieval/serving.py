@@ -58,7 +58,7 @@ class ServingIndex:
         Raises:
             ConfigError: The settings do not say where the store is.
         """
-        name = self._catalog.serving_store() or self._initial
+        name = self.name
         with self._switching:
             if self._opened is None or self._opened[0] != name:
                 former, self._opened = self._opened, (name, self._open_store(name))
@@ -68,8 +68,8 @@ class ServingIndex:
 
     @property
     def name(self) -> str:
-        """Name of the store that serves."""
-        return self.current().name
+        """Name of the store that serves; it need not be one that can be opened, so that the vectors can move away from it."""
+        return self._catalog.serving_store() or self._initial
 
     @property
     def is_shared(self) -> bool:

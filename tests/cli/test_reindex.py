@@ -1,11 +1,15 @@
 """``llmapp reindex`` as a user meets it, a real PostgreSQL included."""
 
 import json
+import sys
 
 import pytest
 from typer.testing import CliRunner
 
+from llmapp import open_app
 from llmapp.cli.main import app
+from llmapp.errors import ConfigError
+from llmapp.retrieval.indexes.chroma.embedded import ChromaIndex
 
 
 def invoke(*arguments):
@@ -84,3 +88,108 @@ def test_a_store_that_is_down_leaves_the_former_one_serving(project, monkeypatch
     assert "cannot be reached" in done.stderr
     assert read("status", "-c", project)["store"] == "chroma"
     assert read("index", "verify", "-c", project)["ok"]
+
+
+ACME = """
+from llmapp.retrieval.indexes.chroma.embedded import ChromaIndex
+
+class MyIndex(ChromaIndex):
+    name = "acme_store:MyIndex"
+
+    def __init__(self, folder, *, key):
+        assert key.get_secret_value() == "open-sesame"
+        super().__init__(folder)
+
+class Misnamed(MyIndex):
+    name = "mine"
+"""
+SETTINGS = '[index]\nsettings.key = { env = "ACME_KEY" }\n'
+
+
+@pytest.fixture
+def acme(project, tmp_path, monkeypatch):
+    """A package of a team, with a store of its own."""
+    monkeypatch.setenv("ACME_KEY", "open-sesame")
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    (folder / "acme_store.py").write_text(ACME)
+    monkeypatch.syspath_prepend(str(folder))
+    settings = tmp_path / "llmapp.toml"
+    settings.write_text(settings.read_text() + SETTINGS)
+    yield folder / "acme_store.py"
+    sys.modules.pop("acme_store", None)
+
+
+class Mine(ChromaIndex):
+    name = "mine"
+
+
+def test_a_store_of_a_teams_own_is_filled_and_every_verb_follows(project, acme, tmp_path):
+    own, before = "acme_store:MyIndex", found(project)
+    assert read("reindex", "--to", own, "--dry-run", "-c", project)["to_put"] == 5
+    assert read("reindex", "--to", own, "-c", project)["put"] == 5
+    assert found(project) == before
+    assert (tmp_path / ".llmapp/acme_store.MyIndex").is_dir()
+    (tmp_path / "notes/new.txt").write_text("The deductible of the castle is 9 euros.")
+    assert read("ingest", "-c", project)["sources"][0]["added"] == 1
+    status = read("status", "-c", project)
+    assert (status["store"], status["pending"], status["degraded"]) == (own, 0, None)
+    assert read("index", "verify", "-c", project)["ok"]
+    with open_app(project) as application:
+        assert application.verify_index().ok
+        assert len(application.index.ids()) == 6
+
+
+def test_a_new_application_begins_with_a_store_of_a_teams_own(tmp_path, acme):
+    folder = tmp_path / "second"
+    folder.mkdir()
+    (folder / "llmapp.toml").write_text(f'{SETTINGS}store = "acme_store:MyIndex"\n')
+    read("ingest", str(tmp_path / "notes"), "-c", str(folder))
+    status = read("status", "-c", str(folder))
+    assert (status["store"], status["store_note"], status["degraded"]) == ("acme_store:MyIndex", "", None)
+    assert read("index", "verify", "-c", str(folder))["ok"]
+
+
+def test_a_store_whose_package_is_gone_says_so_and_can_be_left(project, acme):
+    read("reindex", "--to", "acme_store:MyIndex", "-c", project)
+    acme.unlink()
+    del sys.modules["acme_store"]
+    done = invoke("status", "-c", project)
+    assert done.exit_code == 3
+    assert "cannot be imported" in done.stderr
+    assert "llmapp reindex --to" in done.stderr
+    assert read("reindex", "--to", "chroma", "-c", project)["store"] == "chroma"
+    assert read("index", "verify", "-c", project)["ok"]
+
+
+@pytest.mark.parametrize(
+    ("store", "words"),
+    [
+        ("acme_store:Misnamed", "calls itself mine"),
+        ("acme_store:Nothing", "cannot be imported"),
+        ("json:JSONDecoder", "cannot be made"),
+    ],
+)
+def test_a_class_that_is_no_store_is_refused(project, acme, store, words):
+    done = invoke("reindex", "--to", store, "-c", project)
+    assert done.exit_code == 3
+    assert words in done.stderr
+
+
+def test_a_given_index_that_would_never_be_filled_is_refused(project, tmp_path):
+    with pytest.raises(ConfigError, match="in chroma, and the given index is mine") as error:
+        open_app(project, index=Mine(tmp_path / "mine"))
+    assert "reindex --to package.module:Class" in error.value.hint
+
+
+def test_a_given_index_serves_a_new_application_and_the_command_line_leads_away(tmp_path, project):
+    folder = tmp_path / "third"
+    folder.mkdir()
+    (folder / "llmapp.toml").write_text("")
+    with open_app(folder, index=Mine(tmp_path / "mine")) as application:
+        application.ingest([tmp_path / "notes"])
+        assert application.verify_index().ok
+        assert application.status().store_note == ""
+    assert "reindex --to" in invoke("status", "-c", str(folder)).stderr
+    assert read("reindex", "--to", "chroma", "-c", str(folder))["put"] == 5
+    assert read("index", "verify", "-c", str(folder))["ok"]
