@@ -37,11 +37,8 @@ _PREFIX = "LLMAPP_"
 _NOT_IN_THE_FILE = {"root", "api_key", "embedder_api_key", "reranker_api_key"}
 _OTHER_VARIABLES = {"DATA"}
 """``LLMAPP_DATA`` names the evaluation data, for benchmarks and tests."""
-
-
 STORES = ("chroma", "chroma-server", "exact", "pgvector")
 """Stores of vectors that come with llmapp."""
-"""Kinds of stores for vectors."""
 
 
 class SourceSettings(Table):
