@@ -295,8 +295,8 @@ def clean_up(app: App) -> None:
     with contextlib.suppress(DocumentNotFoundError):
         app.forget("listing")
     app.rebuild_index()
-    app.catalog.serve_from(FileIndex.name, held=app.catalog.chunk_ids(), former="elsewhere", keep_former=True)
-    app.catalog.note_other_store("elsewhere", None)
+    app.catalog.serve_from(FileIndex.name, held=app.catalog.chunk_ids(), former="exact", keep_former=True)
+    app.catalog.note_other_store("exact", None)
     sync(app)
 
 
