@@ -150,9 +150,10 @@ def warm(app: App, address: str, questions: list[str]) -> dict[str, list[tuple[f
     for run in runs.values():
         run(questions[0])
     for question in questions:
-        for name, run in runs.items():
+        for place, (name, run) in enumerate(runs.items()):
+            asked = question + " " * place  # the same to the model, and to each of them new: the last vectors are remembered
             started, used = time.perf_counter(), time.process_time()
-            run(question)
+            run(asked)
             taken[name].append((time.perf_counter() - started, time.process_time() - used))
     return taken
 
