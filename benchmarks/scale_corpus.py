@@ -66,7 +66,7 @@ class GivenVectors(HashEmbedder):
 class FilledStore(ChromaCollection):
     """Our own adapter over a collection that has the fields of the documents as well: bare Chroma needs them for its `where`."""
 
-    name = "filled"
+    name = "chroma"
     is_shared = True
 
     def __init__(self, client: Any) -> None:
