@@ -15,7 +15,7 @@ from pydantic import JsonValue
 PUBLIC = "public"
 """The grant that every principal holds."""
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "content_filter"]
 
 
@@ -130,11 +130,36 @@ class Relevance:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that a chat model asks for."""
+
+    id: str
+    """Names the call within its conversation; the message with its result bears the same."""
+    name: str
+    arguments: str
+    """JSON, as the model wrote it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """What a chat model may call."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, JsonValue]
+    """JSON Schema of the arguments."""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a request to a chat model."""
+    """One message of a request to a chat model."""
 
     role: Role
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Of the assistant: what it asks for; each is answered by a message of the role ``tool``."""
+    tool_call_id: str | None = None
+    """Of a tool: the call whose result this is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +171,10 @@ class Source:
     chunk: Chunk
 
 
+Outcome = Literal["kept", "trimmed", "merged", "dropped"]
+"""``trimmed`` stands in part, ``merged`` within another item that it overlaps or follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What the assembler did with one candidate."""
@@ -153,12 +182,31 @@ class Decision:
     item: str
     """Chunk id, or the name of a pinned part."""
     section: str
-    outcome: Literal["kept", "dropped"]
+    outcome: Outcome
     tokens: int
     """Tokens of the part alone, rendered. Counts do not add up exactly; `PromptReport.used_tokens` is the proof."""
     reason: str
-    """Why: ``pinned``, ``fits``, ``over budget``, ``duplicate text``."""
+    """Why: ``pinned``, ``fits``, ``over budget``, ``duplicate text``, …; the whole list stands in `llmapp.prompting`."""
     score: float | None = None
+    marginal_tokens: int | None = None
+    """What it was reckoned to add when it was chosen: of an overlapping chunk the new text alone; None where it was not chosen."""
+    placed_tokens: int | None = None
+    """What it adds to the finished request, in the order of the prompt: those of all parts add up to `PromptReport.used_tokens`.
+    None unless the report was asked to measure it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SectionShare:
+    """What a section of the prompt asked for, and what it got. Tokens."""
+
+    name: str
+    tier: int
+    asked_tokens: int
+    """All its candidates, each alone."""
+    min_tokens: int
+    max_tokens: int
+    """Its cap in this prompt, after tiers and weights."""
+    got_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +225,17 @@ class PromptReport:
     """Name of the counter."""
     decisions: tuple[Decision, ...]
     """One for each part, in the order of the prompt, the dropped last."""
+    sections: tuple[SectionShare, ...] = ()
+    """In the order of the prompt."""
+    template: str = ""
+    """Name and version of the template."""
+    static_prefix_tokens: int = 0
+    """Tokens from the beginning that are the same for every question, so that a provider may have them cached."""
 
     @property
     def kept(self) -> int:
-        """Number of sources in the prompt."""
-        return sum(d.outcome == "kept" and d.section == "sources" for d in self.decisions)
+        """Number of sources in the prompt, those in part or within another among them."""
+        return sum(d.outcome != "dropped" and d.section == "sources" for d in self.decisions)
 
     @property
     def dropped(self) -> int:

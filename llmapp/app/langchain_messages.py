@@ -2,19 +2,60 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    InvalidToolCall,
+    SystemMessage,
+    ToolCall,
+    ToolMessage,
+)
 from langchain_core.messages.ai import UsageMetadata
 
 from llmapp.types import Message, Usage
 
-_KINDS: dict[str, type[BaseMessage]] = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
-
 
 def to_langchain(messages: Sequence[Message]) -> list[BaseMessage]:
     """The messages as langchain's own classes."""
-    return [_KINDS[message.role](content=message.content) for message in messages]
+    return [_to_langchain(message) for message in messages]
+
+
+def _to_langchain(message: Message) -> BaseMessage:
+    if message.role == "system":
+        return SystemMessage(content=message.content)
+    if message.role == "user":
+        return HumanMessage(content=message.content)
+    if message.role == "tool":
+        return ToolMessage(content=message.content, tool_call_id=message.tool_call_id or "")
+    return _of_assistant(message)
+
+
+def _of_assistant(message: Message) -> AIMessage:
+    calls, invalid = [], []
+    for call in message.tool_calls:
+        arguments = _json_object(call.arguments)
+        if arguments is None:
+            invalid.append(
+                InvalidToolCall(
+                    type="invalid_tool_call", name=call.name, args=call.arguments, id=call.id, error="no JSON object"
+                )
+            )
+        else:
+            calls.append(ToolCall(name=call.name, args=arguments, id=call.id))
+    return AIMessage(content=message.content, tool_calls=calls, invalid_tool_calls=invalid)
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def to_usage(metadata: UsageMetadata | None) -> Usage:

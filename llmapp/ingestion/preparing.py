@@ -41,7 +41,7 @@ LARGE_CHARS = 4_000_000
 _TEXT_OF_SOURCE = "source"
 """The parser's name where the source brought text."""
 _MAX_REASON_CHARS = 500
-MAX_NAME_BYTES = 2_000
+_MAX_NAME_BYTES = 2_000
 """Of an id or a grant, in UTF-8: an entry of an index of PostgreSQL holds 2,704."""
 
 
@@ -59,8 +59,8 @@ class DocumentFailedError(Exception):
 def storable(text: str) -> str:
     """The text as every database and terminal takes it: lone surrogates and NUL written out, the end of a very long one as a hash."""
     data = text.encode("utf-8", "backslashreplace").replace(b"\0", b"\\x00")
-    if len(data) > MAX_NAME_BYTES:
-        data = data[: MAX_NAME_BYTES // 2] + f"…{hash_of(data)}".encode()
+    if len(data) > _MAX_NAME_BYTES:
+        data = data[: _MAX_NAME_BYTES // 2] + f"…{hash_of(data)}".encode()
     return data.decode("utf-8", "ignore")
 
 
@@ -298,8 +298,8 @@ def _facts() -> Iterator[None]:
 
 def _check_names(*names: str) -> None:
     for name in names:
-        if (size := len(name.encode())) > MAX_NAME_BYTES:
-            raise ValueError(f"an id or grant has {size:,} bytes, at most {MAX_NAME_BYTES:,} can be stored: {name[:40]}…")
+        if (size := len(name.encode())) > _MAX_NAME_BYTES:
+            raise ValueError(f"an id or grant has {size:,} bytes, at most {_MAX_NAME_BYTES:,} can be stored: {name[:40]}…")
 
 
 def hash_of(*parts: str | bytes) -> str:

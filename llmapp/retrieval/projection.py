@@ -161,7 +161,7 @@ class IndexProjection:
             finally:
                 if alone:
                     self._known_whole = None
-                if not index.is_shared and (alone or self._serving.current() is not index):
+                if not index.is_shared and (alone or self._serving.name != index.name):
                     index.close()
         finally:
             self._lock.release()
