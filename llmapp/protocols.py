@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmapp.filters.tree import Filter
-    from llmapp.types import ChunkSpan, Found, Hit, Message, ParsedDocument, Principal, Relevance
+    from llmapp.types import ChunkSpan, Found, Hit, Message, ParsedDocument, Principal, Relevance, Tool
 
     FloatArray: TypeAlias = NDArray[np.float32]
 
@@ -291,13 +291,25 @@ class TokenCounter(Protocol):
 
     @property
     def is_exact(self) -> bool:
-        """Whether the count is the model's own; else it is an estimate from above."""
+        """Whether the count of a request without tools is the model's own; else it is an estimate, from above where it can be."""
+
+    @property
+    def is_exact_with_tools(self) -> bool:
+        """Whether it is so too where there are tools, or messages with tool calls."""
 
     def count(self, text: str) -> int:
         """Tokens of a text. Sums of parts are not the count of the whole."""
 
-    def count_request(self, messages: Sequence[Message]) -> int:
-        """Tokens of a whole request, the frame of every message and the start of the answer included."""
+    def count_request(self, messages: Sequence[Message], *, tools: Sequence[Tool] = ()) -> int:
+        """Tokens of a whole request: every message in its frame, the tools, and the start of the answer.
+
+        Args:
+            messages: In their order; none at all count as the frame alone.
+            tools: What the model may call; with their descriptions and schemas.
+        """
+
+    def upper_bound(self, text: str) -> int:
+        """A number that `count` of the text is never above, without tokenising where that can be known."""
 
 
 class Progress(Protocol):

@@ -6,8 +6,10 @@ They carry no model file and load in no time; an application's own tests use the
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +25,7 @@ from llmapp.errors import EmbedderError
 
 if TYPE_CHECKING:
     from llmapp.protocols import FloatArray
-    from llmapp.types import Message
+    from llmapp.types import Message, Tool
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -85,14 +87,21 @@ class ByteCounter:
 
     name = "bytes"
     is_exact = True
+    is_exact_with_tools = True
 
     def count(self, text: str) -> int:
         """Bytes of `text`."""
         return len(text.encode("utf-8", "surrogatepass"))
 
-    def count_request(self, messages: Sequence[Message]) -> int:
-        """Bytes of all contents, four for each message's frame and three for the answer's."""
-        return 3 + sum(4 + self.count(message.content) for message in messages)
+    def count_request(self, messages: Sequence[Message], *, tools: Sequence[Tool] = ()) -> int:
+        """Bytes of all contents, calls and tools, four for each message's frame and three for the answer's."""
+        calls = [text for message in messages for call in message.tool_calls for text in (call.name, call.arguments)]
+        texts = [*calls, *(json.dumps(asdict(tool)) for tool in tools)]
+        return 3 + sum(4 + self.count(message.content) for message in messages) + sum(map(self.count, texts))
+
+    def upper_bound(self, text: str) -> int:
+        """The count itself."""
+        return self.count(text)
 
 
 class ScriptedChatModel(BaseChatModel):

@@ -259,10 +259,10 @@ class HesitantCounter(ByteCounter):
     def __init__(self):
         self.asked, self.may_answer = threading.Event(), threading.Event()
 
-    def count_request(self, messages):
+    def count_request(self, messages, *, tools=()):
         self.asked.set()
         self.may_answer.wait(5)
-        return super().count_request(messages)
+        return super().count_request(messages, tools=tools)
 
 
 async def test_a_call_that_is_cancelled_while_it_is_reserved_costs_nothing(guard, provider, ledger):

@@ -18,11 +18,15 @@ class JointCounter:
 
     name = "joints"
     is_exact = True
+    is_exact_with_tools = False
 
     def count(self, text):
         return len(text.split()) + text.count("\n")
 
-    def count_request(self, messages):
+    def upper_bound(self, text):
+        return self.count(text)
+
+    def count_request(self, messages, *, tools=()):
         return 3 + sum(4 + self.count(message.content) for message in messages) + 2 * max(0, len(messages) - 1)
 
 
