@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import BaseMessage
 
-from llmapp.errors import CostError
+from llmapp.errors import CostError, PromptError
 from llmapp.types import Message, Role
 
 if TYPE_CHECKING:
@@ -44,16 +45,19 @@ def input_bound_tokens(messages: Sequence[BaseMessage], options: Mapping[str, ob
         CostError: A message holds more than text and tool calls, or an option is not JSON.
     """
     contents = [_content(message) for message in messages]
-    texts = [text for text, _ in contents]
-    if counter.is_exact:
-        roles = [_ROLES.get(message.type, "user") for message in messages]
-        tokens = counter.count_request([Message(role, text) for role, text in zip(roles, texts, strict=True)])
-    else:
-        tokens = sum(map(_bytes, texts))
+    roles = [_ROLES.get(message.type, "user") for message in messages]
+    tokens = _text_tokens([Message(role, text) for role, (text, _) in zip(roles, contents, strict=True)], counter)
     tokens += _FRAME_TOKENS * (1 + len(messages))
     tokens += sum(_bytes(json.dumps(rest, default=str, ensure_ascii=False)) for _, rest in contents if rest)
     tokens += sum(_option_bytes(name, value) for name, value in options.items())
     return tokens + (_TOOLS_TOKENS if "tools" in options else 0)
+
+
+def _text_tokens(messages: Sequence[Message], counter: TokenCounter) -> int:
+    with suppress(PromptError):  # a chat template may refuse turns as they stand here, without their calls
+        if counter.is_exact:
+            return counter.count_request(messages)
+    return sum(_bytes(message.content) for message in messages)
 
 
 def _content(message: BaseMessage) -> tuple[str, list[object]]:

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 
 from llmapp.costs.bounds import input_bound_tokens
-from llmapp.errors import CostError
+from llmapp.errors import CostError, PromptError
 from llmapp.prompting.counting import BpeCounter, counter_for
 from llmapp.testing.fakes import ByteCounter
 
@@ -26,6 +26,17 @@ def test_without_one_the_bound_is_above_any_byte_level_count(texts):
     assert not INEXACT.is_exact
     bound = input_bound_tokens([HumanMessage(text) for text in texts], {}, INEXACT)
     assert bound >= sum(BpeCounter().count(text) for text in texts)
+
+
+class RefusingCounter(ByteCounter):
+    """As one whose chat template wants roles to alternate."""
+
+    def count_request(self, messages, *, tools=()):
+        raise PromptError("the chat template of the model refuses the request")
+
+
+def test_turns_that_a_chat_template_refuses_are_bounded_by_their_bytes():
+    assert input_bound_tokens([HumanMessage("ä" * 100)] * 2, {}, RefusingCounter()) == 400 + 3 * 16
 
 
 @pytest.mark.parametrize("counter", [ByteCounter(), INEXACT])

@@ -23,9 +23,15 @@ def estimated_request(messages: Sequence[Message], tools: Sequence[Tool], count:
     Tools are taken as indented JSON, the longest form that chat templates give them.
     """
     tokens = TEMPLATE_REQUEST_TOKENS + sum(TEMPLATE_MESSAGE_TOKENS + message_tokens(message, count) for message in messages)
-    if tools:
-        tokens += TOOLS_TOKENS + sum(count(json.dumps(as_function(tool), indent=4, ensure_ascii=False)) for tool in tools)
-    return tokens
+    return tokens + tools_tokens(tools, count)
+
+
+def tools_tokens(tools: Sequence[Tool], count: Callable[[str], int]) -> int:
+    """Tokens of the tools as indented JSON, with what introduces them; 0 where there are none."""
+    if not tools:
+        return 0
+    texts = (json.dumps(as_function(tool), indent=4, ensure_ascii=False, default=dict) for tool in tools)
+    return TOOLS_TOKENS + sum(count(text) for text in texts)
 
 
 def message_tokens(message: Message, count: Callable[[str], int]) -> int:

@@ -1,80 +1,96 @@
-"""Counts with a model's own tokenizer file."""
+"""Counts with a model's own tokenizer file and chat template, as Hugging Face lays them down."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+import json
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llmapp.errors import PromptError
-from llmapp.prompting.counting.cache import CountCache
-from llmapp.prompting.counting.framing import estimated_request
-from llmapp.types import Message, Tool
+from llmapp.prompting.counting.templated import Loaded, TemplateCounter
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from llmapp.prompting.counting.chat_template import ChatTemplate
 
-class HuggingFaceCounter:
-    """Counts with a model's own ``tokenizer.json``.
+_HINT = "name the model's tokenizer.json, or its folder"
 
-    Exact for the content. The chat template is not rendered: each message and the request get an allowance, so the count
-    of a request is an estimate, and `is_exact` says so.
+
+class HuggingFaceCounter(TemplateCounter):
+    """Counts with a ``tokenizer.json`` and the chat template beside it.
+
+    The template is ``chat_template.jinja``, or ``chat_template`` in ``tokenizer_config.json``.
     """
 
-    is_exact = False
-    """The content is exact, the frames are allowances."""
-    is_exact_with_tools = False
-    """As above."""
-
-    def __init__(self, tokenizer_file: Path) -> None:
-        """Name the file; it is read at the first count.
+    def __init__(self, path: Path) -> None:
+        """Name the files; they are read at the first count.
 
         Args:
-            tokenizer_file: A ``tokenizer.json`` of Hugging Face `tokenizers`.
+            path: A ``tokenizer.json`` of Hugging Face `tokenizers`, or the folder of the model that it lies in.
         """
-        self.tokenizer_file = tokenizer_file
-        self._cached = CountCache(self._tokens)
+        super().__init__(f"tokenizers:{path.name}", partial(_load, path))
 
-    @property
-    def name(self) -> str:
-        """E.g. ``tokenizers:tokenizer.json``."""
-        return f"tokenizers:{self.tokenizer_file.name}"
 
-    def count(self, text: str) -> int:
-        """Tokens of a text, without those that open and close a model's input.
+def _load(path: Path) -> Loaded:
+    file = path / "tokenizer.json" if path.is_dir() else path
+    return Loaded(_tokenizer(file), _templates(file.parent))
 
-        Raises:
-            PromptError: The file is not there, or is not a tokenizer.
-        """
-        return self._cached(text)
 
-    def count_request(self, messages: Sequence[Message], *, tools: Sequence[Tool] = ()) -> int:
-        """Tokens of a request: 32, and for each message 8, its role and its content.
+def _tokenizer(file: Path) -> Tokenizer:
+    from tokenizers import Tokenizer
 
-        Raises:
-            PromptError: The file is not there, or is not a tokenizer.
-        """
-        return estimated_request(messages, tools, self.count)
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises a bare Exception
+        raise PromptError(f"{file} cannot be read as a tokenizer: {error}", hint=_HINT) from error
+    tokenizer.no_truncation()  # files often carry the limits of their training
+    tokenizer.no_padding()
+    return tokenizer
 
-    def upper_bound(self, text: str) -> int:
-        """The count itself: a normaliser may make a text longer than its bytes."""
-        return self.count(text)
 
-    def _tokens(self, text: str) -> int:
-        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+def _templates(folder: Path) -> Mapping[str, ChatTemplate]:
+    config = _read_json(folder / "tokenizer_config.json")
+    sources = _sources(config.get("chat_template"))
+    for file in (*folder.glob("additional_chat_templates/*.jinja"), *folder.glob("chat_template.jinja")):
+        sources["default" if file.parent == folder else file.stem] = _read(file)
+    if not sources:
+        return {}
+    from llmapp.prompting.counting.chat_template import ChatTemplate
 
-    @cached_property
-    def _tokenizer(self) -> Tokenizer:
-        from tokenizers import Tokenizer
+    special = _special_tokens(_read_json(folder / "special_tokens_map.json")) | _special_tokens(config)
+    return {name: ChatTemplate(source, special) for name, source in sources.items()}
 
-        try:
-            tokenizer = Tokenizer.from_file(str(self.tokenizer_file))
-        except Exception as error:  # the library raises a bare Exception
-            raise PromptError(
-                f"{self.tokenizer_file} cannot be read as a tokenizer: {error}", hint="name the model's tokenizer.json"
-            ) from error
-        tokenizer.no_truncation()  # files often carry the limits of their training
-        tokenizer.no_padding()
-        return tokenizer
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """The object in a file; empty where there is no such file."""
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(_read(path))
+    except ValueError as error:
+        raise PromptError(f"{path} is no JSON: {error}", hint=_HINT) from error
+    return value if isinstance(value, dict) else {}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PromptError(f"{path} cannot be read: {error}", hint=_HINT) from error
+
+
+def _sources(given: object) -> dict[str, str]:
+    """Templates by name: a single one is ``default``."""
+    if isinstance(given, str):
+        return {"default": given}
+    return {each["name"]: each["template"] for each in given} if isinstance(given, list) else {}
+
+
+def _special_tokens(config: Mapping[str, Any]) -> dict[str, str]:
+    """Texts of the special tokens by name; they stand as text, or as an object with their ``content``."""
+    found = {name: value for name, value in config.items() if name.endswith("_token")}
+    texts = {name: value["content"] if isinstance(value, dict) else value for name, value in found.items()}
+    return {name: text for name, text in texts.items() if isinstance(text, str)}
