@@ -32,11 +32,13 @@ from llmapp.errors import (
     PromptError,
     QuestionTooLongError,
     SourceNotFoundError,
+    TemplateError,
     TokenBudgetExceededError,
     UnknownModelError,
     UnknownPriceError,
 )
 from llmapp.frames import REFUSAL
+from llmapp.prompting.templates import load_template
 from llmapp.retrieval.planning import Costs
 from llmapp.testing.fakes import HashEmbedder, ScriptedChatModel
 from llmapp.types import Answer
@@ -457,3 +459,23 @@ def test_the_model_and_the_prompt_count_the_same_tokens(build):
     app.ingest()
     answer = app.ask("What is the deductible for water damage?")
     assert answer.usage.input_tokens == answer.report.used_tokens
+
+
+def test_a_project_asks_with_its_own_words(build, tmp_path):
+    words = load_template().text.replace('version = "1"', 'version = "acme-1"').replace("without introduction", "in rhyme")
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts/answer_with_sources.md").write_text(words, encoding="utf-8")
+    model = ScriptedChatModel()
+    app = build(model=model)
+    app.ingest()
+    assert app.ask("What is the deductible?").report.decisions[0].item == "answer_with_sources@acme-1"
+    assert "in rhyme" in model.requests[0][0].text
+
+
+def test_a_template_that_there_is_not_and_one_that_asks_for_what_nobody_gives_are_errors(build):
+    with pytest.raises(TemplateError, match="poem"):
+        build(prompt=PromptSettings(template="poem")).ask("What is the deductible?")
+    app = build(prompt=PromptSettings(template="extract"))
+    app.ingest()
+    with pytest.raises(TemplateError, match="nothing fills the slot schema"):
+        app.ask("What is the deductible?")

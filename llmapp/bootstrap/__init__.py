@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from llmapp.ingestion.ingestor import Ingestor
     from llmapp.ingestion.parsing import ProcessParser
     from llmapp.prompting.assembly import Assembler
+    from llmapp.prompting.templates import TemplateLibrary
     from llmapp.protocols import Embedder, TokenCounter, VectorIndex
     from llmapp.retrieval.dense import DenseRetriever
     from llmapp.retrieval.hybrid import HybridRetriever
@@ -255,7 +256,15 @@ class Parts:
             reserve_output_tokens=self.settings.model_options.max_output_tokens,
             context_window_tokens=prompt.context_window_tokens,
             max_question_chars=prompt.max_question_chars,
+            template=self.templates.get(prompt.template),
         )
+
+    @part
+    def templates(self) -> TemplateLibrary:
+        """The prompt templates: those of the project's folder ``prompts/``, and the built-in ones."""
+        from llmapp.prompting.templates import TemplateLibrary
+
+        return TemplateLibrary(self.settings.root / "prompts")
 
     @part
     def index(self) -> ServingIndex:

@@ -133,8 +133,10 @@ class IndexSettings(Table):
 
 
 class PromptSettings(Table):
-    """How large a prompt may be."""
+    """What a prompt says, and how large it may be."""
 
+    template: str = Field(default="answer_with_sources", min_length=1)
+    """The fixed words, ``NAME`` or ``NAME@VERSION``: a file of the folder ``prompts/`` beside llmapp.toml, else a built-in one."""
     budget_tokens: int = Field(default=3000, ge=1)
     """Tokens of a whole request, answer not included."""
     context_window_tokens: int | None = Field(default=None, ge=1)
@@ -206,7 +208,7 @@ class Settings(BaseSettings):
     index: IndexSettings = IndexSettings()
     """Where the vector index is kept."""
     prompt: PromptSettings = PromptSettings()
-    """How large a prompt may be."""
+    """What a prompt says, and how large it may be."""
     budgets: BudgetSettings = BudgetSettings()
     """Limits of money."""
     prices: dict[str, PriceSettings] = {}

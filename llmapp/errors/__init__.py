@@ -37,7 +37,8 @@
     │   └── RerankerError               a reranker failed; a search goes on without it
     ├── PromptError                     a prompt cannot be made
     │   ├── TokenBudgetExceededError    not even the smallest prompt fits
-    │   └── QuestionTooLongError        the question alone is over its limit
+    │   ├── QuestionTooLongError        the question alone is over its limit
+    │   └── TemplateError               a prompt template is missing or wrong; names file and line
     ├── ModelError                      a model cannot be called
     │   ├── UnknownModelError           no provider of that name
     │   ├── ModelAuthError              the provider refused the key
@@ -81,6 +82,7 @@ from llmapp.errors.documents import (
     TooManyFailuresError,
     UnsupportedMediaTypeError,
 )
+from llmapp.errors.prompts import PromptError, QuestionTooLongError, TemplateError, TokenBudgetExceededError
 from llmapp.errors.root import LLMAppError
 
 __all__ = [  # what stands in modules of its own and is imported from here; so is all below
@@ -95,10 +97,14 @@ __all__ = [  # what stands in modules of its own and is imported from here; so i
     "MassDeletionError",
     "ParseError",
     "ParserCrashedError",
+    "PromptError",
+    "QuestionTooLongError",
     "SourceEmptyError",
     "SourceMovedError",
     "SourceNotFoundError",
     "SourceUnavailableError",
+    "TemplateError",
+    "TokenBudgetExceededError",
     "TooManyFailuresError",
     "UnsupportedMediaTypeError",
 ]
@@ -255,49 +261,6 @@ class RerankerError(RetrievalError, code="reranker_failed"):
         """
         super().__init__(message, hint=hint)
         self.status_code = status_code
-
-
-class PromptError(LLMAppError, code="prompt_failed"):
-    """A prompt cannot be made."""
-
-
-class TokenBudgetExceededError(PromptError, code="token_budget_exceeded"):
-    """Not even the smallest prompt fits the token budget."""
-
-    def __init__(self, *, needed_tokens: int, available_tokens: int, sections: dict[str, int]) -> None:
-        """Say what is needed and what there is.
-
-        Args:
-            needed_tokens: Exact tokens of the smallest request.
-            available_tokens: Tokens that the request may have.
-            sections: Tokens that each section of the smallest request asks for.
-        """
-        table = ", ".join(f"{name} {tokens}" for name, tokens in sections.items())
-        super().__init__(
-            f"the smallest prompt needs {needed_tokens} tokens, the budget has {available_tokens} ({table})",
-            hint="shorten the question, raise prompt.budget_tokens, or choose a model with a larger window",
-        )
-        self.needed_tokens = needed_tokens
-        self.available_tokens = available_tokens
-        self.sections = sections
-
-
-class QuestionTooLongError(PromptError, code="question_too_long"):
-    """The question alone is over its limit."""
-
-    def __init__(self, *, got_chars: int, limit_chars: int) -> None:
-        """Say how long it is and how long it may be.
-
-        Args:
-            got_chars: Characters of the question.
-            limit_chars: Characters that a question may have.
-        """
-        super().__init__(
-            f"the question has {got_chars:,} characters, the limit is {limit_chars:,}",
-            hint="ask in fewer words, or raise prompt.max_question_chars",
-        )
-        self.got_chars = got_chars
-        self.limit_chars = limit_chars
 
 
 class ModelError(LLMAppError, code="model_failed"):

@@ -11,7 +11,7 @@ Nothing is cut: a source stands whole or not at all. Knows nothing of catalogs, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from llmapp.errors import PromptError, QuestionTooLongError
@@ -42,6 +42,7 @@ class Assembler:
         context_window_tokens: int | None = None,
         max_question_chars: int = 20_000,
         template: PromptTemplate | None = None,
+        values: Mapping[str, object] | None = None,
     ) -> None:
         """Choose the counter of the model and the limits.
 
@@ -52,7 +53,9 @@ class Assembler:
             context_window_tokens: Tokens that the model takes, input and output together; None when it is larger than
                 any budget here.
             max_question_chars: Longer questions are refused.
-            template: The fixed words; None takes ``answer_with_sources``.
+            template: The fixed words, with a slot ``question`` in its user part; None takes ``answer_with_sources``.
+            values: Your own words for further slots of the template, such as ``schema`` or ``routes``. Nothing from outside:
+                they stand in no frame.
         """
         self.counter = counter
         self.budget_tokens = budget_tokens
@@ -61,6 +64,7 @@ class Assembler:
         self.reserve_output_tokens = reserve_output_tokens
         self.max_question_chars = max_question_chars
         self.template = template or load_template()
+        self._values = {"refusal": REFUSAL, **(values or {})}
 
     def check_question(self, question: str) -> None:
         """Refuse what no prompt can be made of, before anything is searched for it.
@@ -88,8 +92,10 @@ class Assembler:
             PromptError: The question is blank, or the history holds a system message.
             QuestionTooLongError: The question is over `max_question_chars`.
             TokenBudgetExceededError: The rules and the question alone are over the budget.
+            TemplateError: A slot of the template has no value, or it has none for the question, or for sources that there are.
         """
         self.check_question(question)
+        self.template.require("user", *(["sources"] if hits else []), "question")
         layout = self._layout(well_formed(question), hits, history)
         items = [*self._turns(history), *self._sources(hits, layout.mark)]
         pinned = {"system": self.counter.count(layout.system), "question": self.counter.count(layout.question)}
@@ -111,8 +117,8 @@ class Assembler:
         untrusted = [question, *(turn.content for turn in history)]
         untrusted += [text for chunk in chunks for text in (chunk.title, chunk.heading, chunk.text)]
         mark = mark_for(untrusted)
-        system = self.template.render_system(refusal=REFUSAL)
-        return _Layout(self.template, system, frame_question(question, mark=mark), mark)
+        system = self.template.render("system", **self._values)
+        return _Layout(self.template, self._values, system, frame_question(question, mark=mark), mark)
 
     def _turns(self, history: Sequence[Message]) -> list[_TurnItem]:
         """The turns as items, newest first."""
@@ -167,6 +173,7 @@ class _Layout:
     """All that is fixed before items are chosen; renders the request for any choice."""
 
     template: PromptTemplate
+    values: Mapping[str, object]
     system: str
     question: str
     """Framed."""
@@ -176,7 +183,8 @@ class _Layout:
         framed = (
             _framed(item.hit.chunk, mark=self.mark, number=number) for number, item in enumerate(_of_sources(kept), start=1)
         )
-        user = self.template.render_user(sources=_JOINT.join(framed), question=self.question)
+        slots = {**self.values, "sources": _JOINT.join(framed), "question": self.question}
+        user = self.template.render("user", **slots)
         turns = [message for item in _of_turns(kept) for message in item.messages]
         return (Message("system", self.system), *turns, Message("user", user))
 

@@ -5,7 +5,7 @@
     413  the body has more bytes than the server takes
     422  one document cannot be taken in
     429  wait: too many questions at once, the provider's limit, or the budget of the day is used up
-    500  the operator must change a setting, or declare a price; anything unforeseen
+    500  the operator must change a setting or a prompt template, or declare a price; anything unforeseen
     502  the model's provider, or a source, failed
     503  the catalog, the search or the ledger cannot be used now
     504  the provider gave no answer in time
@@ -50,6 +50,7 @@ from llmapp.errors import (
     RequestError,
     RequestTooLargeError,
     RetrievalError,
+    TemplateError,
     UnknownModelError,
     UnknownPriceError,
 )
@@ -67,6 +68,7 @@ STATUS: dict[type[LLMAppError], int] = {
     FilterError: 400,
     EmbedderMismatchError: 500,
     PromptError: 400,
+    TemplateError: 500,
     ModelError: 502,
     UnknownModelError: 404,
     ModelRateLimitedError: 429,
