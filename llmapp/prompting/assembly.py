@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from llmapp.errors import PromptError, QuestionTooLongError
 from llmapp.frames import REFUSAL, frame_question, frame_source, mark_for
-from llmapp.prompting.budget import FITS, PINNED, Allocation, Item, Section, allocate
+from llmapp.prompting.allocation import Allocation, Item, Section, allocate
 from llmapp.prompting.counting import well_formed
 from llmapp.prompting.templates import PromptTemplate, load_template
 from llmapp.protocols import TokenCounter
@@ -101,8 +101,9 @@ class Assembler:
         pinned = {"system": self.counter.count(layout.system), "question": self.counter.count(layout.question)}
         allocation = allocate(
             items,
+            sections=(HISTORY, SOURCES),
             budget_tokens=self.budget_tokens,
-            pinned=pinned,
+            fixed=pinned,
             count_request=lambda kept: self.counter.count_request(layout.messages(kept)),
         )
         return Prompt(
@@ -125,7 +126,7 @@ class Assembler:
         empty_tokens = self.counter.count_request(())
         turns = list(enumerate(_turns(history), start=1))
         return [
-            _TurnItem(f"turn {n}", HISTORY, self.counter.count_request(turn) - empty_tokens, messages=turn)
+            _TurnItem(f"turn {n}", HISTORY.name, self.counter.count_request(turn) - empty_tokens, messages=turn)
             for n, turn in reversed(turns)
         ]
 
@@ -134,16 +135,17 @@ class Assembler:
         items = []
         for number, hit in enumerate(_by_rank(hits), start=1):
             tokens = self.counter.count(_framed(hit.chunk, mark=mark, number=number) + _JOINT)
-            items.append(_SourceItem(hit.chunk.id, SOURCES, tokens, hit.score, hit.chunk.text, hit=hit))
+            items.append(_SourceItem(hit.chunk.id, SOURCES.name, tokens, score=hit.score, text=hit.chunk.text, hit=hit))
         return items
 
     def _report(self, pinned: dict[str, int], allocation: Allocation) -> PromptReport:
         system, question = (
-            Decision(item, section, "kept", pinned[section], PINNED)
+            Decision(item, section, "kept", pinned[section], "pinned")
             for item, section in ((self.template.identity, "system"), ("question", "question"))
         )
-        turns = [item.decision(FITS) for item in _of_turns(allocation.kept)]
-        sources = [item.decision(FITS) for item in _of_sources(allocation.kept)]
+        kept = [decision for decision in allocation.decisions if decision.outcome != "dropped"]
+        turns = [decision for decision in reversed(kept) if decision.section == HISTORY.name]
+        sources = [decision for decision in kept if decision.section == SOURCES.name]
         return PromptReport(
             budget_tokens=self.budget_tokens,
             used_tokens=allocation.used_tokens,
@@ -151,6 +153,7 @@ class Assembler:
             is_exact=self.counter.is_exact,
             counter=self.counter.name,
             decisions=(system, *turns, *sources, question, *allocation.dropped),
+            sections=allocation.sections,
         )
 
 
