@@ -1,5 +1,8 @@
 """Small real tokenizers and chat templates for the tests of counters."""
 
+import json
+import struct
+
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 CHATML = """\
@@ -107,3 +110,54 @@ def sentence_pieces():
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     tokenizer.add_special_tokens([AddedToken(each, special=True, normalized=False) for each in SPECIAL])
     return tokenizer
+
+
+def write_gguf(path, pairs, *, version=3):
+    """A GGUF file without tensors: strings, booleans, whole numbers, and lists of strings, floats or whole numbers."""
+    body = struct.pack("<4sIQQ", b"GGUF", version, 0, len(pairs))
+    for key, value in pairs.items():
+        body += _gguf_string(key) + _gguf_value(value)
+    path.write_bytes(body)
+    return path
+
+
+def _gguf_string(text):
+    return struct.pack("<Q", len(text.encode())) + text.encode()
+
+
+def _gguf_value(value):
+    match value:
+        case bool():
+            return struct.pack("<I?", 7, value)
+        case int():
+            return struct.pack("<II", 4, value)
+        case str():
+            return struct.pack("<I", 8) + _gguf_string(value)
+        case [str(), *_]:
+            return struct.pack("<IIQ", 9, 8, len(value)) + b"".join(map(_gguf_string, value))
+        case [float(), *_]:
+            return struct.pack(f"<IIQ{len(value)}f", 9, 6, len(value), *value)
+        case _:
+            return struct.pack(f"<IIQ{len(value)}i", 9, 5, len(value), *value)
+
+
+def gguf_of(tokenizer, *, model, pre=None, **more):
+    """The pairs of a GGUF file with the vocabulary of a tokenizer; special tokens are its control tokens."""
+    parts = json.loads(tokenizer.to_str())
+    numbers = tokenizer.get_vocab(with_added_tokens=True)
+    tokens = sorted(numbers, key=numbers.get)
+    special = {each["content"] for each in parts["added_tokens"]}
+    pairs = {
+        "general.architecture": "llama",
+        "tokenizer.ggml.model": model,
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.token_type": [3 if token in special else 6 if token.startswith("<0x") else 1 for token in tokens],
+        "tokenizer.ggml.bos_token_id": numbers["<s>"],
+        "tokenizer.ggml.eos_token_id": numbers["</s>"],
+    }
+    if model == "gpt2":
+        pairs |= {
+            "tokenizer.ggml.pre": pre,
+            "tokenizer.ggml.merges": [" ".join(merge) for merge in parts["model"]["merges"]],
+        }
+    return pairs | more

@@ -239,10 +239,10 @@ class Parts:
     @part
     def counter(self) -> TokenCounter:
         """The token counter of the chat model."""
-        from llmapp.prompting.counting import HuggingFaceCounter, counter_for
+        from llmapp.prompting.counting import counter_for, counter_of
 
         own = self.settings.model_options.tokenizer
-        return counter_for(self.model_name) if own is None else HuggingFaceCounter(self.settings.root / own)
+        return counter_for(self.model_name) if own is None else counter_of(self.settings.root / own)
 
     @part
     def assembler(self) -> Assembler:

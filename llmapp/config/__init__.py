@@ -110,7 +110,7 @@ class ModelOptions(Table):
     timeout_s: float = Field(default=60.0, gt=0)
     """Seconds without an answer after which a call has failed."""
     tokenizer: Path | None = None
-    """The model's own ``tokenizer.json`` or the folder it is in, relative to llmapp.toml, with the chat template beside it; None counts as the model's provider does, or estimates."""
+    """The model's own ``tokenizer.json`` or its folder, with the chat template beside it, or its GGUF file, relative to llmapp.toml; None counts as the model's provider does, or estimates."""
     max_output_tokens: int = Field(default=800, ge=16)
     """Most tokens of an answer; always sent to the model, and held against the budget."""
 

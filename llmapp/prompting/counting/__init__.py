@@ -5,10 +5,11 @@ frame that the provider puts around each message. Text that spells a special tok
 would read it. Lone surrogates, which nobody can send, count as U+FFFD. Knows nothing of prompts and of context windows.
 """
 
-from llmapp.prompting.counting.choice import counter_for
+from llmapp.prompting.counting.choice import counter_for, counter_of
 from llmapp.prompting.counting.estimate import EstimateCounter
+from llmapp.prompting.counting.gguf import GgufCounter
 from llmapp.prompting.counting.huggingface import HuggingFaceCounter
 from llmapp.prompting.counting.openai import BpeCounter
 from llmapp.prompting.counting.text import well_formed
 
-__all__ = ["BpeCounter", "EstimateCounter", "HuggingFaceCounter", "counter_for", "well_formed"]
+__all__ = ["BpeCounter", "EstimateCounter", "GgufCounter", "HuggingFaceCounter", "counter_for", "counter_of", "well_formed"]

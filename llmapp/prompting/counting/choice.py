@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from llmapp.prompting.counting.estimate import EstimateCounter
+from llmapp.prompting.counting.gguf import GgufCounter
+from llmapp.prompting.counting.huggingface import HuggingFaceCounter
 from llmapp.prompting.counting.openai import CL100K, O200K, BpeCounter
 from llmapp.protocols import TokenCounter
 
@@ -33,3 +36,12 @@ def counter_for(model: str) -> TokenCounter:
     encodings = (encoding for pattern, encoding in _ENCODINGS if pattern.match(openai["name"]))
     encoding = next(encodings, None)
     return BpeCounter(encoding) if encoding else EstimateCounter()
+
+
+def counter_of(path: Path) -> TokenCounter:
+    """The counter for a model whose files are at hand; they are read at the first count.
+
+    Args:
+        path: A ``tokenizer.json``, the folder that it is in, or a GGUF file.
+    """
+    return GgufCounter(path) if path.suffix == ".gguf" else HuggingFaceCounter(path)

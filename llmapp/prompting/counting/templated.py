@@ -30,6 +30,8 @@ class Loaded:
     """Neither truncates nor pads."""
     templates: Mapping[str, ChatTemplate]
     """By name, as transformers knows them: ``default``, ``tool_use``; empty where the files have none."""
+    begin: str = ""
+    """Put first by whoever serves the model, where the template does not begin with it; empty where nobody does."""
 
 
 class TemplateCounter:
@@ -79,8 +81,8 @@ class TemplateCounter:
             return estimated_request(messages, tools, self.count)
         messages = messages or (Message("user", ""),)
         if template.takes_tools or not tools:
-            return self._cached(template.render(messages, tools=tools))
-        return self._cached(template.render(messages)) + tools_tokens(tools, self.count)
+            return self._rendered_tokens(template.render(messages, tools=tools))
+        return self._rendered_tokens(template.render(messages)) + tools_tokens(tools, self.count)
 
     def upper_bound(self, text: str) -> int:
         """The bytes of the text where the tokenizer cannot exceed them, else the count itself.
@@ -98,6 +100,10 @@ class TemplateCounter:
 
     def _template_with_tools(self) -> ChatTemplate | None:
         return self._loaded.templates.get("tool_use") or self._template()
+
+    def _rendered_tokens(self, text: str) -> int:
+        begin = self._loaded.begin
+        return self._cached(text if text.startswith(begin) else begin + text)
 
     def _tokens(self, text: str) -> int:
         return len(self._loaded.tokenizer.encode(text, add_special_tokens=False).ids)
