@@ -164,11 +164,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A numbered source as it stands in a prompt."""
+    """A numbered source as it stands in a prompt. A passage with a gap in it is several of one number, one for each stretch."""
 
     number: int
     """From 1, in the order of the prompt."""
     chunk: Chunk
+    """The words that stand there, those of its span in the document; of several chunks put together the id is the first one's."""
+    parts: tuple[Chunk, ...] = ()
+    """The chunks that it was put together from, in order of the document; empty where it is one."""
 
 
 Outcome = Literal["kept", "trimmed", "merged", "dropped"]

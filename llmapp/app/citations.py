@@ -11,10 +11,11 @@ before it, was quoted by the model and not set by it; it stays as it is and cite
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 
 from llmapp.sentences import unit_spans
-from llmapp.types import Citation, Source
+from llmapp.types import Chunk, Citation, Source
 
 _NUMBER = "[1-9][0-9]{0,2}"
 """Numbers of sources; longer ones are years."""
@@ -51,7 +52,9 @@ class Citer:
 
     def __init__(self, sources: Sequence[Source]) -> None:
         """Take the numbered sources of the prompt."""
-        self._by_number = {source.number: source for source in sources}
+        self._by_number: defaultdict[int, list[Source]] = defaultdict(list)
+        for source in sources:
+            self._by_number[source.number].append(source)
         self._documents = [_one_spaced(source.chunk.text) for source in sources]
         self._citations: dict[tuple[str, int], Citation] = {}
         self._held = ""  # as it came: white space, then perhaps the beginning of a mark
@@ -136,22 +139,34 @@ def _one_spaced(text: str) -> str:
     return re.sub(r"\s+", " ", text)
 
 
-def _quote(statement: str, source: Source) -> Citation:
-    chunk = source.chunk
+def _quote(statement: str, stretches: Sequence[Source]) -> Citation:
+    """The unit that shares the most words with a statement, among the stretches of a source."""
     wanted = set(_WORD.findall(statement.lower()))
-    spans = unit_spans(chunk.text) or [(0, len(chunk.text))]
-    start, end = max(spans, key=lambda span: _overlap(wanted, chunk.text[slice(*span)]))
+    units = [
+        (source, start, end)
+        for source in stretches
+        for start, end in unit_spans(source.chunk.text) or [(0, len(source.chunk.text))]
+    ]
+    source, start, end = max(units, key=lambda unit: _overlap(wanted, unit[0].chunk.text[unit[1] : unit[2]]))
+    start_char = source.chunk.start_char + start
+    part = _part_at(source, start_char)
     return Citation(
         number=source.number,
-        uri=chunk.uri,
-        title=chunk.title,
-        page=chunk.page,
-        start_char=chunk.start_char + start,
-        end_char=chunk.start_char + end,
-        quote=chunk.text[start:end],
-        heading=chunk.heading,
-        chunk_id=chunk.id,
+        uri=part.uri,
+        title=part.title,
+        page=part.page,
+        start_char=start_char,
+        end_char=source.chunk.start_char + end,
+        quote=source.chunk.text[start:end],
+        heading=part.heading,
+        chunk_id=part.id,
     )
+
+
+def _part_at(source: Source, start_char: int) -> Chunk:
+    """The chunk in which a quote begins: of several the one that begins last."""
+    begun = (part for part in reversed(source.parts) if part.start_char <= start_char < part.end_char)
+    return next(begun, source.chunk)
 
 
 def _overlap(wanted: set[str], unit: str) -> float:

@@ -175,3 +175,24 @@ def test_only_what_may_become_a_mark_is_held_back():
     assert citer.read("1") == ""
     assert citer.read("] or [not") == " [1] or [not"
     assert citer.read("] [" + "1, " * 60) != ""
+
+
+def test_a_quote_of_chunks_put_together_bears_the_chunk_that_it_begins_in():
+    parts = (
+        Chunk("a", "s", "d", "u", "Title", TEXT[:50], 100, 150, page=3, heading="Home"),
+        Chunk("b", "s", "d", "u", "Title", TEXT[29:], 129, 100 + len(TEXT), page=4, heading="Water"),
+    )
+    whole = Source(1, Chunk("a", "s", "d", "u", "Title", TEXT, 100, 100 + len(TEXT), page=3, heading="Home"), parts)
+    _, (first, second) = cite("The deductible is 300 euros [1]. Claims are reported within 72 hours [1].", [whole])
+    assert (first.chunk_id, first.page, first.quote) == ("a", 3, "The deductible is 300 euros.")
+    assert (second.chunk_id, second.page, second.heading) == ("b", 4, "Water")
+    assert second.quote == "Claims are reported within 72 hours." == TEXT[second.start_char - 100 : second.end_char - 100]
+
+
+def test_the_stretches_of_a_source_are_quoted_each_by_itself():
+    near, far = TEXT.split("\n\n")
+    _, citations = cite(
+        "Glass is covered [1]. The deductible is 300 euros [1].", [source(1, near), source(1, far, start=400)]
+    )
+    assert [(c.number, c.quote) for c in citations] == [(1, "- Glass is covered."), (1, "The deductible is 300 euros.")]
+    assert citations[0].start_char == 400
