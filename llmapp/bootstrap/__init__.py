@@ -264,7 +264,7 @@ class Parts:
         """The prompt templates: those of the project's folder ``prompts/``, and the built-in ones."""
         from llmapp.prompting.templates import TemplateLibrary
 
-        return TemplateLibrary(self.settings.root / "prompts")
+        return TemplateLibrary(self.settings.prompts)
 
     @part
     def index(self) -> ServingIndex:

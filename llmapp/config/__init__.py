@@ -228,6 +228,11 @@ class Settings(BaseSettings):
         """The folder of the catalog, the ledger and the vector index."""
         return self.root / STATE_FOLDER
 
+    @property
+    def prompts(self) -> Path:
+        """The folder of the project's own prompt templates; it need not be there."""
+        return self.root / "prompts"
+
     @classmethod
     def settings_customise_sources(
         cls,

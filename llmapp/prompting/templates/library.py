@@ -133,3 +133,9 @@ def load_template(name: str = ANSWER_WITH_SOURCES) -> PromptTemplate:
         TemplateError: There is no template of that name.
     """
     return TemplateLibrary().get(name)
+
+
+def difference(first: PromptTemplate, second: PromptTemplate) -> str:
+    """What was taken out of the first file and put into the second, as a unified diff; empty where they are the same."""
+    before, after = (each.text.splitlines(keepends=True) for each in (first, second))
+    return "".join(difflib.unified_diff(before, after, fromfile=first.identity, tofile=second.identity))

@@ -77,6 +77,15 @@ class PromptTemplate:
         """Name and version, e.g. ``answer_with_sources@1``."""
         return f"{self.name}@{self.version}"
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts that it has, in the order in which they are sent.
+
+        Raises:
+            TemplateError: A part is not of the language of templates.
+        """
+        return tuple(part for part in PARTS if part in self._programs)
+
     def slots(self, part: Part) -> tuple[str, ...]:
         """Names of the slots of a part, in the order of its words.
 

@@ -1,0 +1,113 @@
+"""Verbs on prompts: `list`, `show` and `diff` of templates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llmapp.cli.errors import reported
+from llmapp.cli.options import AsJson, Config, print_json
+
+if TYPE_CHECKING:
+    from llmapp.app.shapes import Shape
+    from llmapp.config import Settings
+    from llmapp.prompting.templates import PromptTemplate, TemplateLibrary
+
+app = typer.Typer(help="Prompt templates, and what a prompt is made of.", no_args_is_help=True, rich_markup_mode=None)
+
+_Name = Annotated[str, typer.Argument(help="NAME, the project's before the built-in one, or NAME@VERSION.")]
+
+
+@app.command("list")
+def list_(config: Config = None, as_json: AsJson = False) -> None:
+    """List the templates: those of the project's folder prompts/, and the built-in ones."""
+    with _library(config, as_json=as_json) as (library, settings):
+        templates = library.all()
+        used = library.get(settings.prompt.template).identity
+        if as_json:
+            print_json({"templates": [{**_shape(each), "used": each.identity == used} for each in templates]})
+        else:
+            _print_table(templates, used)
+
+
+@app.command()
+def show(name: _Name, config: Config = None, as_json: AsJson = False) -> None:
+    """Print a template as its file has it; to change a built-in one: llmapp prompt show NAME > prompts/NAME.md."""
+    with _library(config, as_json=as_json) as (library, _):
+        template = library.get(name)
+        slots: Shape = {part: list(template.slots(part)) for part in template.parts}
+        print_json({**_shape(template), "slots": slots, "text": template.text}) if as_json else typer.echo(
+            template.text, nl=not template.text.endswith("\n")
+        )
+
+
+@app.command()
+def diff(
+    name: _Name,
+    other: Annotated[str | None, typer.Argument(help="What it is compared with; else the project's of that name.")] = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two templates line by line: of one name the built-in with the project's, or any two."""
+    with _library(config, as_json=as_json) as (library, _):
+        from llmapp.prompting.templates import difference
+
+        second = library.get(other or name)
+        first = library.get(name) if other else library.built_in(name) or second
+        text = difference(first, second)
+        if as_json:
+            print_json({"first": first.identity, "second": second.identity, "diff": text})
+        else:
+            _print_difference(text or f"{second.identity} is as {first.identity} is\n")
+
+
+@contextmanager
+def _library(config: Path | None, *, as_json: bool) -> Iterator[tuple[TemplateLibrary, Settings]]:
+    """The templates for a verb that needs no documents."""
+    with reported(as_json=as_json):
+        from llmapp.config import load_settings
+        from llmapp.prompting.templates import TemplateLibrary
+
+        settings = load_settings(config)
+        yield TemplateLibrary(settings.prompts), settings
+
+
+def _shape(template: PromptTemplate) -> Shape:
+    return {
+        "name": template.name,
+        "version": template.version,
+        "description": template.description,
+        "built_in": template.is_built_in,
+        "file": template.file,
+        "sections": [dict(section) for section in template.sections],
+    }
+
+
+def _print_table(templates: list[PromptTemplate], used: str) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("template", style="cyan", no_wrap=True)
+    table.add_column("of")
+    table.add_column("what for", ratio=1)
+    for template in templates:
+        origin = "llmapp" if template.is_built_in else "the project"
+        origin += ", in use" if template.identity == used else ""
+        table.add_row(Text(template.identity), Text(origin), Text(template.description))
+    Console().print(table)
+
+
+def _print_difference(text: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    styles = {"+": "green", "-": "red", "@": "cyan"}
+    for line in text.splitlines():
+        Console(soft_wrap=True).print(Text(line, style=styles.get(line[:1], "")))

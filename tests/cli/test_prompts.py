@@ -1,0 +1,75 @@
+"""Verbs on prompts, as a user meets them."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from llmapp.cli.main import app
+from llmapp.prompting.templates import load_template
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "llmapp.toml").write_text('[prompt]\ntemplate = "answer_with_sources@acme-1"\n', encoding="utf-8")
+    (tmp_path / "prompts").mkdir()
+    words = load_template().text.replace('version = "1"', 'version = "acme-1"').replace("a few sentences", "rhyme")
+    (tmp_path / "prompts/answer_with_sources.md").write_text(words, encoding="utf-8")
+    return tmp_path
+
+
+def invoke(project, *arguments):
+    return CliRunner().invoke(app, ["prompt", *arguments, "-c", str(project)])
+
+
+def read(project, *arguments):
+    done = invoke(project, *arguments, "--json")
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def test_templates_are_listed_with_where_they_are_from_and_which_is_used(project):
+    listed = read(project, "list")["templates"]
+    own, built_in = (each for each in listed if each["name"] == "answer_with_sources")
+    assert (own["version"], own["built_in"], own["used"]) == ("acme-1", False, True)
+    assert (built_in["version"], built_in["built_in"], built_in["used"]) == ("1", True, False)
+    assert own["sections"][0]["name"] == "history"
+    shown = invoke(project, "list").output
+    assert "answer_with_sources@acme-1" in shown
+    assert shown.count("in use") == 1
+    assert "summary_whole@1" in shown
+
+
+def test_a_template_is_shown_as_its_file_has_it_so_that_it_can_be_changed(project):
+    assert invoke(project, "show", "sql").output == load_template("sql").text
+    shown = read(project, "show", "answer_with_sources")
+    assert shown["slots"] == {"system": ["refusal"], "user": ["sources", "question"]}
+    assert shown["text"] == (project / "prompts/answer_with_sources.md").read_text(encoding="utf-8")
+    assert read(project, "show", "answer_with_sources@1")["built_in"]
+
+
+def test_the_built_in_template_is_compared_with_the_project_s(project):
+    found = read(project, "diff", "answer_with_sources")
+    assert (found["first"], found["second"]) == ("answer_with_sources@1", "answer_with_sources@acme-1")
+    assert '-version = "1"\n+version = "acme-1"\n' in found["diff"]
+    assert '+version = "acme-1"' in invoke(project, "diff", "answer_with_sources").output
+    turned = read(project, "diff", "answer_with_sources@acme-1", "answer_with_sources@1")
+    assert '-version = "acme-1"\n+version = "1"\n' in turned["diff"]
+
+
+def test_a_template_that_is_not_the_project_s_does_not_differ(project):
+    assert read(project, "diff", "sql")["diff"] == ""
+    assert "sql@1 is as sql@1 is" in invoke(project, "diff", "sql").output
+
+
+def test_a_wrong_template_is_told_with_its_file_and_line(project):
+    (project / "prompts/answer_with_sources.md").write_text("+++\nname = x\n+++\n", encoding="utf-8")
+    done = invoke(project, "show", "answer_with_sources")
+    assert done.exit_code == 9
+    assert "answer_with_sources.md, line 2: the head is not TOML" in done.stderr
+
+
+def test_an_unknown_template_is_told_with_the_nearest(project):
+    done = invoke(project, "show", "sqll")
+    assert done.exit_code == 9
+    assert "did you mean sql?" in done.stderr
