@@ -33,7 +33,7 @@ from llmapp.testing.fakes import HashEmbedder
 from llmapp.types import Chunk
 
 if TYPE_CHECKING:
-    from llmapp.protocols import FloatArray
+    from llmapp.protocols import Embedder, FloatArray
 
 _T = TypeVar("_T")
 
@@ -53,13 +53,16 @@ WORD = re.compile(r"\w+")
 class GivenVectors(HashEmbedder):
     """Knows the vectors of the questions beforehand: what is measured is the search."""
 
-    def __init__(self, vectors: dict[str, FloatArray]) -> None:
-        """Know these, by question."""
+    def __init__(self, vectors: dict[str, FloatArray], *, beside: Embedder | None = None) -> None:
+        """Know these, by question; and let another embedder work on each of them, for the time that it takes."""
         super().__init__(dim=DIM, max_tokens=512)
         self._given = vectors
+        self._beside = beside
 
     def embed_query(self, text: str) -> FloatArray:
         """The vector of a question. Shape (DIM,)."""
+        if self._beside is not None:
+            self._beside.embed_query(text)
         return self._given[text]
 
 
@@ -140,9 +143,9 @@ class Corpus:
         client = chromadb.PersistentClient(str(self.folder / "bare"), settings=chromadb.Settings(anonymized_telemetry=False))
         return FilledStore(client)
 
-    def ours(self, store: FilledStore, *, is_indexed: bool = True) -> Parts:
+    def ours(self, store: FilledStore, *, is_indexed: bool = True, beside: Embedder | None = None) -> Parts:
         """The application over these chunks, filled at the first time; without the vector index where that is not needed."""
-        embedder = GivenVectors(self.questions)
+        embedder = GivenVectors(self.questions, beside=beside)
         settings = Settings(root=self.folder, prices={embedder.identity: PriceSettings(input_usd_per_million=0)})
         parts = Parts(settings, embedder=embedder, index=store)
         if parts.catalog.counts().chunks < self.size:
