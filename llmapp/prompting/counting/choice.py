@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from llmapp.prompting.counting.estimate import EstimateCounter
+from llmapp.prompting.counting.estimate import CLAUDE_FACTOR, EstimateCounter
 from llmapp.prompting.counting.gguf import GgufCounter
 from llmapp.prompting.counting.huggingface import HuggingFaceCounter
 from llmapp.prompting.counting.openai import CL100K, O200K, BpeCounter
@@ -31,6 +31,8 @@ def counter_for(model: str) -> TokenCounter:
     """
     if model == "extractive":
         return BpeCounter(O200K)
+    if "claude" in model.lower():
+        return EstimateCounter(CLAUDE_FACTOR)
     if (openai := _OPENAI.match(model)) is None:
         return EstimateCounter()
     encodings = (encoding for pattern, encoding in _ENCODINGS if pattern.match(openai["name"]))

@@ -32,7 +32,6 @@ def test_older_openai_models_are_counted_exactly_with_cl100k(model):
 @pytest.mark.parametrize(
     "model",
     [
-        "anthropic:claude-sonnet-4",
         "ollama:llama3.2",
         "openai-compatible:gpt-4o",
         "ollama:gpt-4o",
@@ -44,7 +43,17 @@ def test_older_openai_models_are_counted_exactly_with_cl100k(model):
 def test_models_of_unknown_tokenizers_are_estimated_and_it_is_said(model):
     counter = counter_for(model)
     assert not counter.is_exact
-    assert counter.name == "estimate:o200k_base"
+    assert counter.name == "estimate"
+
+
+@pytest.mark.parametrize(
+    "model", ["anthropic:claude-sonnet-4", "bedrock:eu.anthropic.claude-opus-4", "openrouter:anthropic/Claude"]
+)
+def test_claude_takes_more_tokens_wherever_it_is_served(model):
+    assert counter_for(model).name == "estimate:1.3"
+    assert counter_for(model).count("Water damage. " * 50) > 1.2 * counter_for("ollama:llama3.2").count(
+        "Water damage. " * 50
+    )
 
 
 def test_the_choice_of_encoding_agrees_with_tiktoken():
