@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -83,7 +84,7 @@ def _shape(template: PromptTemplate) -> Shape:
         "description": template.description,
         "built_in": template.is_built_in,
         "file": template.file,
-        "sections": [dict(section) for section in template.sections],
+        "sections": [asdict(section) for section in template.sections],
     }
 
 

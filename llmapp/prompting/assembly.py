@@ -101,7 +101,7 @@ class Assembler:
         pinned = {"system": self.counter.count(layout.system), "question": self.counter.count(layout.question)}
         allocation = allocate(
             items,
-            sections=(HISTORY, SOURCES),
+            sections=self._sections_of_template(),
             budget_tokens=self.budget_tokens,
             fixed=pinned,
             count_request=lambda kept: self.counter.count_request(layout.messages(kept)),
@@ -137,6 +137,10 @@ class Assembler:
             tokens = self.counter.count(_framed(hit.chunk, mark=mark, number=number) + _JOINT)
             items.append(_SourceItem(hit.chunk.id, SOURCES.name, tokens, score=hit.score, text=hit.chunk.text, hit=hit))
         return items
+
+    def _sections_of_template(self) -> tuple[Section, ...]:
+        """The claims of the template; what it does not claim for has the common ones."""
+        return tuple({section.name: section for section in (HISTORY, SOURCES, *self.template.sections)}.values())
 
     def _report(self, pinned: dict[str, int], allocation: Allocation) -> PromptReport:
         system, question = (

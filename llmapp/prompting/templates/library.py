@@ -15,7 +15,8 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from llmapp.errors import TemplateError
-from llmapp.prompting.templates.template import NAME, VERSION, PromptTemplate, parse_template
+from llmapp.prompting.templates.head import NAME, VERSION
+from llmapp.prompting.templates.template import PromptTemplate, parse_template
 
 ANSWER_WITH_SOURCES = "answer_with_sources"
 """The default template: an answer from numbered sources, cited, or a refusal."""

@@ -24,34 +24,29 @@ is the matter of `llmapp.prompting.templates.language`. Knows nothing of tokens.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from llmapp.errors import TemplateError
+from llmapp.prompting.allocation import Section
+from llmapp.prompting.templates.head import FORM_HINT, read_head
 from llmapp.prompting.templates.language import Program
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel, JsonValue
+    from pydantic import BaseModel
 
 Part = Literal["system", "user"]
 
 PARTS: tuple[Part, ...] = ("system", "user")
 """The messages that a template has words for."""
-NAME, VERSION = r"[a-z][a-z0-9_-]*", r"[A-Za-z0-9][A-Za-z0-9._-]*"
-"""Forms of names and versions, as regular expressions."""
 MOST_FILE_CHARS = 100_000
 """Longest file of a template."""
 
 _HEAD = re.compile(r"\+\+\+[ \t]*\n(.*?)^\+\+\+[ \t]*$", re.MULTILINE | re.DOTALL)
 _PART = re.compile(r"^=== *(\w+) *===[ \t]*$", re.MULTILINE)
-_FIELDS = {"name": NAME, "version": VERSION, "description": r"[^\n]+"}
-_FORM_HINT = "compare it with llmapp prompt show answer_with_sources"
 
 
 @dataclass(frozen=True)
@@ -63,8 +58,8 @@ class PromptTemplate:
     """Raised with every change of wording, so that answers can be told apart."""
     description: str
     """What it is for, one line."""
-    sections: tuple[Mapping[str, JsonValue], ...]
-    """Claims on the budget, in the order of the prompt: fields of a section by name."""
+    sections: tuple[Section, ...]
+    """Claims on the budget, in the order of the prompt."""
     text: str = field(repr=False)
     """The whole file."""
     file: str = ""
@@ -162,10 +157,10 @@ def parse_template(text: str, *, file: str = "", is_built_in: bool = False) -> P
         raise TemplateError(f"it is longer than {MOST_FILE_CHARS:,} characters", file=file, hint="keep documents out of it")
     head = _HEAD.match(text)
     if head is None:
-        raise TemplateError("it does not begin with a head between two lines +++", file=file, line=1, hint=_FORM_HINT)
-    fields = _read_head(head[1], file)
+        raise TemplateError("it does not begin with a head between two lines +++", file=file, line=1, hint=FORM_HINT)
+    about = read_head(head[1], file)
     _check_parts(text, file)
-    return PromptTemplate(**fields, text=text, file=file, is_built_in=is_built_in)
+    return PromptTemplate(**about, text=text, file=file, is_built_in=is_built_in)
 
 
 def schema_of(model: type[BaseModel]) -> str:
@@ -181,46 +176,6 @@ def _body(text: str) -> tuple[str, int]:
     head = _HEAD.match(text)
     end = head.end() if head else 0
     return text[end:], text.count("\n", 0, end) + 1
-
-
-def _read_head(head: str, file: str) -> dict[str, Any]:
-    try:
-        found = tomllib.loads(head)
-    except tomllib.TOMLDecodeError as error:
-        at = re.search(r"at line (\d+)", str(error))
-        line = int(at[1]) + 1 if at else None  # the line +++ stands above
-        raise TemplateError(f"the head is not TOML: {error}", file=file, line=line, hint=_FORM_HINT) from error
-    known = [*_FIELDS, "sections"]
-    for key in found:
-        if key not in known:
-            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
-            raise TemplateError(
-                f"the head has a field {key}", file=file, line=_line_of(key, head), hint=f"did you mean {nearest}?"
-            )
-    for key, pattern in _FIELDS.items():
-        value = found.get(key)
-        if not isinstance(value, str) or not re.fullmatch(pattern, value):
-            raise TemplateError(
-                f"the head has no {key}, or one that is not of the form {pattern}",
-                file=file,
-                line=_line_of(key, head),
-                hint=f'write {key} = "…"; a version is a string',
-            )
-    return {**found, "sections": _sections(found.get("sections", []), head, file)}
-
-
-def _sections(found: object, head: str, file: str) -> tuple[Mapping[str, JsonValue], ...]:
-    rows = found if isinstance(found, list) else [found]
-    names = [row.get("name") if isinstance(row, dict) else None for row in rows]
-    wrong = any(not isinstance(name, str) or not name for name in names) or len(set(names)) < len(names)
-    if wrong:
-        raise TemplateError(
-            "a section has no name, or two have the same",
-            file=file,
-            line=_line_of(r"\[+sections", head),
-            hint='write [[sections]], and name = "…" below it',
-        )
-    return tuple(rows)
 
 
 def _check_parts(text: str, file: str) -> None:
@@ -240,9 +195,3 @@ def _check_parts(text: str, file: str) -> None:
         if name not in PARTS or names.count(name) > 1:
             problem = "stands twice" if name in PARTS else "is not known"
             raise TemplateError(f"the part {name} {problem}", file=file, line=line, hint=f"parts are {' and '.join(PARTS)}")
-
-
-def _line_of(key: str, head: str) -> int | None:
-    """The line of the file on which a key of the head stands; None when it does not."""
-    at = re.search(rf"^[ \t]*{key}\b", head, re.MULTILINE)
-    return head.count("\n", 0, at.start()) + 2 if at else None

@@ -11,7 +11,7 @@ from llmapp.errors import TemplateError
 from llmapp.frames import REFUSAL, read_question, read_sources
 from llmapp.prompting.assembly import Assembler
 from llmapp.prompting.counting import BpeCounter
-from llmapp.prompting.templates import TemplateLibrary, load_template, schema_of
+from llmapp.prompting.templates import TemplateLibrary, load_template, parse_template, schema_of
 from llmapp.types import Chunk, Hit
 
 PAGE = Path(__file__).resolve().parents[3] / "architecture/prompting.md"
@@ -91,6 +91,14 @@ def test_extraction_gives_the_schema_of_the_model_as_it_is():
     system = assembler("extract").assemble("The invoice.", hits()).messages[0].content
     line = next(line for line in system.splitlines() if line.startswith("{"))
     assert json.loads(line) == Invoice.model_json_schema()
+
+
+def test_what_the_sections_of_a_template_claim_is_what_they_get():
+    words = load_template().text.replace('name = "sources"\ntier = 2', 'name = "sources"\nmax_tokens = 100')
+    template = parse_template(words.replace('version = "1"', 'version = "2"'))
+    prompt = Assembler(BpeCounter(), budget_tokens=900, reserve_output_tokens=0, template=template).assemble("What?", hits())
+    assert [share.max_tokens for share in prompt.report.sections if share.name == "sources"] == [100]
+    assert len(prompt.sources) == 1
 
 
 def test_routes_stand_a_line_each():

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from llmapp.errors import PromptError, TemplateError
 from llmapp.frames import REFUSAL, frame_question, frame_source, mark_for, read_question, read_sources
+from llmapp.prompting.allocation import Section
 from llmapp.prompting.templates import load_template, parse_template, schema_of
 
 FILE = """\
@@ -38,7 +39,7 @@ def render(words, **values):
 def test_a_file_is_read_in_its_head_and_its_parts():
     template = parse_template(FILE)
     assert (template.identity, template.description) == ("short@7", "An answer in one word")
-    assert template.sections == ({"name": "sources", "tier": 1},)
+    assert template.sections == (Section("sources", tier=1),)
     assert template.render("system", refusal="no") == "Say no when unsure."
     assert template.render("user", sources="S", question="Q") == "S\nQ"
     assert template.slots("user") == ("sources", "question")
@@ -137,7 +138,14 @@ def test_a_slot_without_a_fit_value_is_refused_with_its_line(values, message):
         ('"7"', "7", 3, "no version"),
         ('"short"', '"Short Name"', 2, "no name"),
         ("description", "descripton", 4, "descripton"),
-        ('name = "sources"', 'nam = "sources"', 6, "a section has no name"),
+        ('name = "sources"', 'nam = "sources"', 6, "a section has a field nam"),
+        ("tier = 1", "teir = 1", 6, "a section has a field teir"),
+        ("tier = 1", 'tier = "first"', 6, "a section is wrong: tier: Input should be a valid integer"),
+        ("tier = 1", 'stability = "ever"', 6, "a section is wrong: stability"),
+        ('name = "sources"', "", 6, "a section is wrong: name"),
+        ("tier = 1", "max_share = 2", 6, "out of range"),
+        ("tier = 1", '[[sections]]\nname = "sources"', 8, "two sections are named sources"),
+        ("[[sections]]", "[sections.x]", 6, "a section has a field x"),
         ("=== user ===", "=== human ===", 14, "human"),
         ("=== user ===", "=== system ===", 11, "system stands twice"),
         ("=== system ===", "Hello", 11, "above the first part"),
