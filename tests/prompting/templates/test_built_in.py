@@ -98,7 +98,7 @@ def test_what_the_sections_of_a_template_claim_is_what_they_get():
     template = parse_template(words.replace('version = "1"', 'version = "2"'))
     prompt = Assembler(BpeCounter(), budget_tokens=900, reserve_output_tokens=0, template=template).assemble("What?", hits())
     assert [share.max_tokens for share in prompt.report.sections if share.name == "sources"] == [100]
-    assert len(prompt.sources) == 1
+    assert len(prompt.sources) == 2
 
 
 def test_routes_stand_a_line_each():
