@@ -26,27 +26,21 @@ class Coverage:
         other._passages = self._passages.copy()  # a list is replaced, never altered
         return other
 
-    def marginal_tokens(self, item: Item) -> int:
-        """What an item adds: all of it where it stands apart; the new part of its text, by characters, where it joins a passage."""
-        if item.span is None:
-            return item.tokens
-        document, start, end = item.span
-        passages = self._passages.get(document)
-        if not passages:
-            return item.tokens
+    def charge(self, item: Item) -> tuple[int, bool]:
+        """What an item adds in tokens, and whether it joins a passage.
+
+        All of it where it stands apart; where it overlaps or adjoins a passage, the new part of its text, in proportion to
+        characters and rounded up, without its frame. Between two passages it would save a frame more, which is not reckoned.
+        """
+        if item.span is None or not (passages := self._passages.get(item.span.document)):
+            return item.tokens, False
+        _, start, end = item.span
         first, last = _touched(passages, start, end)
         if first == last:
-            return item.tokens
+            return item.tokens, False
         covered = sum(max(0, min(end, stop) - max(start, begin)) for begin, stop in passages[first:last])
         length = max(1, end - start)
-        return -(-(item.tokens - item.frame_tokens) * (length - covered) // length)
-
-    def joins(self, item: Item) -> bool:
-        """Whether an item overlaps or adjoins a passage."""
-        if item.span is None or not (passages := self._passages.get(item.span.document)):
-            return False
-        first, last = _touched(passages, item.span.start_char, item.span.end_char)
-        return first < last
+        return -(-(item.tokens - item.frame_tokens) * (length - covered) // length), True
 
     def add(self, item: Item) -> None:
         """Let an item stand."""

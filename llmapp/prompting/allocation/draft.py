@@ -48,6 +48,7 @@ class Draft:
         """Of all that was added with a gain."""
         self._got: defaultdict[str, int] = defaultdict(int)
         self._coverage = Coverage()
+        self._bids: dict[Unit, Bid] = {}  # that never change; shared with copies
         self._texts: set[tuple[str, str | None]] = set()
 
     def copy(self) -> Draft:
@@ -56,7 +57,7 @@ class Draft:
         other.standing, other.value = self.standing.copy(), self.value
         other.cut = self.cut.copy()
         other._got, other._texts = self._got.copy(), self._texts.copy()
-        other._coverage = self._coverage.copy()
+        other._coverage, other._bids = self._coverage.copy(), self._bids
         return other
 
     def got_tokens(self, section: str) -> int:
@@ -70,12 +71,17 @@ class Draft:
 
     def bid(self, unit: Unit) -> Bid:
         """What a unit would cost now."""
+        if (bid := self._bids.get(unit)) is not None:
+            return bid
         if not unit.needs and len(unit.items) == 1:
-            cost = self._cost(unit, self._coverage)
-            return Bid((unit,), (cost,), cost.tokens)
+            cost = _cost(unit, self._coverage, is_scratch=False)
+            bid = Bid((unit,), (cost,), cost.tokens)
+            if unit.items[0].span is None:
+                self._bids[unit] = bid
+            return bid
         units = (*(needed for needed in unit.needs if needed not in self.standing), unit)
         coverage = self._coverage.copy()
-        costs = tuple(self._cost(each, coverage) for each in units)
+        costs = tuple(_cost(each, coverage, is_scratch=True) for each in units)
         return Bid(units, costs, sum(cost.tokens for cost in costs))
 
     def has_room(self, bid: Bid, most_tokens: Mapping[str, int]) -> bool:
@@ -115,21 +121,24 @@ class Draft:
         """A draft of these units alone, each charged anew in the order of their positions."""
         other = Draft(left_tokens)
         for unit in sorted(units, key=lambda unit: unit.position):
-            cost = other._cost(unit, other._coverage.copy())
+            is_alone = len(unit.items) == 1
+            coverage = other._coverage if is_alone else other._coverage.copy()
+            cost = _cost(unit, coverage, is_scratch=not is_alone)
             other.add(Bid((unit,), (cost,), 0))
         return other
 
-    @staticmethod
-    def _cost(unit: Unit, coverage: Coverage) -> Cost:
-        """The cost of a unit, each item charged behind those before it, which `coverage` then holds."""
-        if len(unit.items) == 1 and unit.items[0].span is None:
-            tokens = unit.items[0].tokens
-            return Cost(tokens, (tokens,))
-        by_item, joining = [], []
-        for item in unit.items:
-            by_item.append(coverage.marginal_tokens(item))
-            if coverage.joins(item):
-                joining.append(item)
-            if len(unit.items) > 1:
-                coverage.add(item)
-        return Cost(sum(by_item), tuple(by_item), tuple(joining))
+
+def _cost(unit: Unit, coverage: Coverage, *, is_scratch: bool) -> Cost:
+    """The cost of a unit; a coverage that is scratch holds it afterwards, and charges its items one behind the other."""
+    item = unit.items[0]
+    if len(unit.items) == 1 and item.span is None:
+        return Cost(item.tokens, (item.tokens,))
+    by_item, joining = [], []
+    for item in unit.items:
+        tokens, joins = coverage.charge(item)
+        by_item.append(tokens)
+        if joins:
+            joining.append(item)
+        if is_scratch:
+            coverage.add(item)
+    return Cost(sum(by_item), tuple(by_item), tuple(joining))

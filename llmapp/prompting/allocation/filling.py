@@ -27,13 +27,17 @@ def fill(draft: Draft, gains: Iterator[Gain], most_tokens: Mapping[str, int]) ->
         most_tokens: What each section may have, by name.
     """
     for unit, gain in gains:
-        if unit in draft.standing or unit in draft.cut or not unit.is_possible or draft.repeats(unit):
+        if unit in draft.standing or unit in draft.cut or not unit.is_possible:
             continue
         bid = draft.bid(unit)
-        if draft.has_room(bid, most_tokens):
-            draft.add(bid, gain=gain)
-        elif unit.section.contiguous:
+        has_room = draft.has_room(bid, most_tokens)
+        if not has_room and not unit.section.contiguous:
+            continue
+        if draft.repeats(unit):
+            continue
+        if not has_room:
             return
+        draft.add(bid, gain=gain)
 
 
 def in_order(queue: Sequence[Unit]) -> Iterator[Gain]:
@@ -85,7 +89,7 @@ def by_novelty(draft: Draft, queue: Sequence[Unit], similarity: Similarity, *, p
         worth, _, unit = heapq.heappop(heap)
         standing = [other for other in draft.standing if other.section.name in names and other is not unit]
         for other in standing[compared[unit] :]:
-            nearest[unit] = max(nearest[unit], _likeness(unit, other, similarity))
+            nearest[unit] = max(nearest[unit], likeness(unit, other, similarity))
         compared[unit] = len(standing)
         gain = (unit.value or 0.0) * (1.0 - nearest[unit])
         now = -_worth(unit, gain, per_token=per_token)
@@ -98,8 +102,9 @@ def by_novelty(draft: Draft, queue: Sequence[Unit], similarity: Similarity, *, p
 
 
 def _worth(unit: Unit, gain: float, *, per_token: bool) -> float:
-    return gain / max(1, sum(item.tokens for item in unit.items)) if per_token else gain
+    return gain / max(1, unit.tokens) if per_token else gain
 
 
-def _likeness(unit: Unit, other: Unit, similarity: Similarity) -> float:
+def likeness(unit: Unit, other: Unit, similarity: Similarity) -> float:
+    """How far a unit says what another does: the nearest of their items."""
     return max(similarity(item, standing) for item in unit.items for standing in other.items)

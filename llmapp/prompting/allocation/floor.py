@@ -82,5 +82,4 @@ def _add_minimum(draft: Draft, queue: Sequence[Unit], section: Section) -> None:
 
 
 def _size(unit: Unit) -> tuple[int, int]:
-    tokens = sum(item.tokens for item in unit.items)
-    return (0 if unit.section.contiguous else tokens, unit.position)
+    return (0 if unit.section.contiguous else unit.tokens, unit.position)

@@ -6,12 +6,16 @@ believed once it was counted. What is given back follows a fixed order, and the 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import accumulate, count
 
 from llmapp.prompting.allocation.draft import Draft
 from llmapp.prompting.allocation.parts import CountRequest, Item
 from llmapp.prompting.allocation.units import Unit
 
+GUESSES = 4
+"""So often the number of units to give back is guessed, before it is searched by halves."""
 PUT_BACK = 2
 """So often a unit that was given back is tried once more."""
 
@@ -40,26 +44,33 @@ def repaired(
 ) -> tuple[Draft, int, list[Unit]]:
     """Give back units of a draft that is over the budget until its count fits.
 
-    How many is searched by halves, the first guess by the sums: at most ``log2(n) + 2`` counts for n units.
+    How many is guessed between two counts, as if they grew with the sums, and after `GUESSES` searched by halves: at most
+    ``log2(n) + 5`` counts for n units. It ends where, as it seems, one less would not do.
 
     Returns:
         The draft without them, its count, and what was given back, the first given back first.
     """
     order = removal_order(draft, floor)
-    too_few, fits, known_tokens = 0, len(order), floor_tokens
-    probe = guess = _enough(draft, order, used_tokens - budget_tokens)
-    while too_few < probe < fits:
-        tokens = recount(draft.standing.keys() - _first(order, probe))
-        if tokens <= budget_tokens:
-            fits, known_tokens = probe, tokens
+    costs = list(accumulate((sum(draft.standing[unit].tokens for unit in batch) for batch in order), initial=0))
+    too_few, fits = 0, len(order)
+    counted = {0: used_tokens, fits: floor_tokens}
+    for tried in count():
+        # What one token by the sums has come to, between the two counts that enclose the budget.
+        scale = (counted[too_few] - counted[fits]) / max(1, costs[fits] - costs[too_few])
+        if fits - too_few == 1 or (costs[fits] - costs[fits - 1]) * scale > budget_tokens - counted[fits]:
+            break
+        probe = (too_few + fits) // 2
+        if tried < GUESSES and scale > 0:
+            guess = bisect_left(costs, costs[too_few] + (counted[too_few] - budget_tokens) / scale)
+            probe = min(max(guess, too_few + 1), fits - 1)
+        counted[probe] = recount(draft.standing.keys() - _first(order, probe))
+        if counted[probe] <= budget_tokens:
+            fits = probe
         else:
             too_few = probe
-        if fits == guess:
-            break  # by the sums one less would not do
-        probe = (too_few + fits) // 2
     given_back = _first(order, fits)
     rest = draft.standing.keys() - given_back
-    return draft.rebuilt(rest, left_tokens=budget_tokens - known_tokens), known_tokens, given_back
+    return draft.rebuilt(rest, left_tokens=budget_tokens - counted[fits]), counted[fits], given_back
 
 
 def put_back(
@@ -118,12 +129,3 @@ def _precedence(draft: Draft, unit: Unit) -> tuple[float, ...]:
     section = unit.section
     density = -1.0 if unit.value is None else unit.value / max(1, draft.standing[unit].tokens)
     return (section.stability == "static", -section.tier, -unit.place, density, -unit.position)
-
-
-def _enough(draft: Draft, order: Sequence[Sequence[Unit]], over_tokens: int) -> int:
-    """How many must go by the sums."""
-    for number, batch in enumerate(order, start=1):
-        over_tokens -= sum(draft.standing[unit].tokens for unit in batch)
-        if over_tokens <= 0:
-            return number
-    return (len(order) + 1) // 2

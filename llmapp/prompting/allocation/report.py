@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from llmapp.prompting.allocation import parts
 from llmapp.prompting.allocation.draft import Draft
+from llmapp.prompting.allocation.filling import likeness
 from llmapp.prompting.allocation.floor import Floor
-from llmapp.prompting.allocation.parts import Allocation, Item, Section
+from llmapp.prompting.allocation.parts import Allocation, Item, Section, Similarity
 from llmapp.prompting.allocation.recount import items_of
 from llmapp.prompting.allocation.units import Unit
 from llmapp.types import Decision, Outcome, SectionShare
@@ -30,6 +31,8 @@ class Result:
     """The count of the request."""
     counts: int
     """How often one was counted."""
+    similarity: Similarity | None
+    """Of two items, by which those with values were chosen."""
 
 
 def report_on(result: Result, units: Sequence[Unit], sections: Sequence[Section]) -> Allocation:
@@ -74,6 +77,7 @@ class _Why:
         self._given_back = {unit.whole or unit for unit in result.given_back}
         self._needed = {needed for unit in self._draft.standing for needed in unit.needs}
         self._gaps: set[str] = set()
+        self._similarity = result.similarity
 
     def lines(self, unit: Unit, standing: Unit | None) -> list[Decision]:
         """The decisions on the items of a unit, `standing` being itself or its part."""
@@ -109,12 +113,20 @@ class _Why:
         is_behind = unit.section.name in self._gaps
         if unit.section.contiguous:
             self._gaps.add(unit.section.name)
+        if self._says_nothing_new(unit):
+            return parts.NOTHING_NEW
         if unit in self._given_back:
             return parts.GIVEN_BACK
         if is_behind:
             return parts.BEHIND_A_GAP
         is_over = self._draft.bid(unit).tokens > self._draft.left_tokens
         return parts.OVER_BUDGET if is_over else parts.SECTION_FULL
+
+    def _says_nothing_new(self, unit: Unit) -> bool:
+        if self._similarity is None or unit.value is None:
+            return False
+        beside = (other for other in self._draft.standing if other.section is unit.section)
+        return any(likeness(unit, other, self._similarity) >= 1 for other in beside)
 
 
 def _line(item: Item, outcome: Outcome, reason: str, marginal_tokens: int | None = None) -> Decision:

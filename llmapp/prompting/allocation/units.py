@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from llmapp.errors import PromptError
 from llmapp.prompting.allocation.parts import Item, Section
@@ -27,6 +27,13 @@ class Unit:
     """Whether all that it requires is among the candidates."""
     whole: Unit | None = None
     """The unit of which this is a part; None where nothing was cut."""
+
+    tokens: int = field(init=False)
+    """Of its items, each alone."""
+
+    def __post_init__(self) -> None:
+        """Add up the tokens."""
+        self.tokens = sum(item.tokens for item in self.items)
 
     @property
     def is_pinned(self) -> bool:
