@@ -57,6 +57,12 @@ class KeepsConnections(BaseHTTPRequestHandler):
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
         self.server.connections.add(self.client_address)
+        if self.path == "/tokenize":
+            self.send_response(200)
+            self.send_header("Content-Length", "14")
+            self.end_headers()
+            self.wfile.write(b'{"count": 321}')
+            return
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
@@ -353,6 +359,24 @@ def test_the_tokens_are_counted_with_the_tokenizer_that_is_named(tmp_path, docum
         assert app.counter.count("three short words") == 3
         app.ingest([documents])
         assert app.ask("Anything?").report.counter == "tokenizers:tokenizer.json"
+
+
+def test_an_estimate_learns_from_what_the_provider_has_counted(build):
+    app = build(model=ScriptedChatModel(answers=["It is 300 euros [1]."], input_tokens=100_000))
+    app.ingest()
+    first, second = (app.ask("What is the deductible?").report for _ in range(2))
+    assert first.counter == "corrected:estimate"
+    assert second.used_tokens == 3 * first.used_tokens, "a correction has a limit"
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_the_provider_counts_the_prompt_where_the_settings_say_so(build, provider, asks):
+    spec, url = "openai-compatible:m", f"http://127.0.0.1:{provider.server_address[1]}/v1"
+    prices = {**FREE, spec: PriceSettings(input_usd_per_million=0, output_usd_per_million=0)}
+    app = build(model_spec=spec, model_options=ModelOptions(base_url=url, ask_for_counts=asks), prices=prices)
+    app.ingest()
+    report = app.ask("What is the deductible?").report
+    assert (report.used_tokens == 321) is report.is_exact is asks
 
 
 def test_a_path_above_a_source_cannot_undo_its_access_list(build, tmp_path):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -69,6 +69,7 @@ class RagPipeline:
         model_name: str,
         top_k: int,
         writer: QueryWriter | None = None,
+        learn: Callable[[Sequence[Message], int], None] | None = None,
     ) -> None:
         """Put the stages together.
 
@@ -79,6 +80,7 @@ class RagPipeline:
             model_name: Name of the model, as it is reported.
             top_k: Candidates to offer to the assembler. Count.
             writer: Says what to search for; None searches for the question as it was asked.
+            learn: Is told the input tokens that the provider has counted for a prompt, 0 where it told none; for estimates.
         """
         self._searcher = searcher
         self._writer = writer
@@ -86,6 +88,7 @@ class RagPipeline:
         self._model = model
         self._model_name = model_name
         self._top_k = top_k
+        self._learn = learn
 
     async def answer(
         self, question: str, *, principal: Principal, history: Sequence[Message] = (), where: Filter | None = None
@@ -150,11 +153,14 @@ class RagPipeline:
         return _Search(queries, found, spending, {} if self._writer is None else clock.laps)
 
     def _finish(self, question: str, search: _Search, reply: _Reply, clock: _Clock) -> Answer:
+        usage = to_usage(reply.whole.usage_metadata)
+        if self._learn is not None:
+            self._learn(reply.prompt.messages, usage.input_tokens)
         return Answer(
             text=reply.text,
             citations=reply.citations,
             model=self._model_name,
-            usage=to_usage(reply.whole.usage_metadata) + search.spending.usage,
+            usage=usage + search.spending.usage,
             cost_usd=(search.spending.nano_usd + reply.cost_nano_usd) / 1e9,
             report=reply.prompt.report,
             timings_s={**search.timings_s, **search.found.timings_s, **clock.total()},

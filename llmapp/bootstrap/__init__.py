@@ -18,6 +18,7 @@ from llmapp.config import Settings, with_secrets
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
+    from pydantic import SecretStr
 
     from llmapp.app.rag import RagPipeline
     from llmapp.costs.guard import GuardedChatModel
@@ -238,11 +239,23 @@ class Parts:
 
     @part
     def counter(self) -> TokenCounter:
-        """The token counter of the chat model."""
-        from llmapp.prompting.counting import counter_for, counter_of
+        """The token counter of the chat model: of its own files, of its provider, or an estimate that learns."""
+        from llmapp.models.token_endpoints import count_endpoint
+        from llmapp.prompting.counting import CorrectedCounter, ProviderCounter, counter_for, counter_of
 
-        own = self.settings.model_options.tokenizer
-        return counter_for(self.model_name) if own is None else counter_of(self.settings.root / own)
+        options = self.settings.model_options
+        if options.tokenizer is not None:
+            return counter_of(self.settings.root / options.tokenizer)
+        offline = counter_for(self.model_name)
+        ask = count_endpoint(self.model_name, base_url=options.base_url, key=self._model_key)
+        if options.ask_for_counts and ask is not None:
+            return ProviderCounter(ask, CorrectedCounter(offline))
+        return offline if offline.is_exact else CorrectedCounter(offline)
+
+    def _model_key(self) -> SecretStr | None:
+        from llmapp.models.backends import key_of
+
+        return key_of(self.model.inner)
 
     @part
     def assembler(self) -> Assembler:
@@ -395,4 +408,5 @@ class Parts:
             model_name=self.model_name,
             top_k=self.settings.retrieval.top_k,
             writer=query_writer(self),
+            learn=getattr(self.counter, "learn", None),
         )

@@ -111,6 +111,8 @@ class ModelOptions(Table):
     """Seconds without an answer after which a call has failed."""
     tokenizer: Path | None = None
     """The model's own ``tokenizer.json`` or its folder, with the chat template beside it, or its GGUF file, relative to llmapp.toml; None counts as the model's provider does, or estimates."""
+    ask_for_counts: bool = False
+    """Whether the provider is asked for the tokens of every finished prompt (OpenAI, Anthropic, Gemini, vLLM, llama.cpp), a few calls a question; without a `tokenizer`."""
     max_output_tokens: int = Field(default=800, ge=16)
     """Most tokens of an answer; always sent to the model, and held against the budget."""
 

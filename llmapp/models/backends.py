@@ -88,10 +88,15 @@ def build_chat_model(
         raise _missing(provider, error) from error
     except Exception as error:
         raise _unbuilt(spec, provider, error) from error
-    key = getattr(model, f"{provider}_api_key", None)
-    if isinstance(key, SecretStr) and not key.get_secret_value():
+    if (key := key_of(model)) is not None and not key.get_secret_value():
         raise _no_key(provider)
     return model
+
+
+def key_of(model: BaseChatModel) -> SecretStr | None:
+    """The key that a model sends to its provider, as its package has found it; None where it has none, or hides it."""
+    fields = (name for name in type(model).model_fields if name.endswith("api_key"))
+    return next((key for name in fields if isinstance(key := getattr(model, name), SecretStr)), None)
 
 
 def limit_output(model: BaseChatModel, max_output_tokens: int) -> tuple[BaseChatModel, dict[str, Any]]:

@@ -6,10 +6,23 @@ would read it. Lone surrogates, which nobody can send, count as U+FFFD. Knows no
 """
 
 from llmapp.prompting.counting.choice import counter_for, counter_of
+from llmapp.prompting.counting.corrected import CorrectedCounter
 from llmapp.prompting.counting.estimate import EstimateCounter
 from llmapp.prompting.counting.gguf import GgufCounter
 from llmapp.prompting.counting.huggingface import HuggingFaceCounter
 from llmapp.prompting.counting.openai import BpeCounter
+from llmapp.prompting.counting.provider import CountRequest, ProviderCounter
 from llmapp.prompting.counting.text import well_formed
 
-__all__ = ["BpeCounter", "EstimateCounter", "GgufCounter", "HuggingFaceCounter", "counter_for", "counter_of", "well_formed"]
+__all__ = [
+    "BpeCounter",
+    "CorrectedCounter",
+    "CountRequest",
+    "EstimateCounter",
+    "GgufCounter",
+    "HuggingFaceCounter",
+    "ProviderCounter",
+    "counter_for",
+    "counter_of",
+    "well_formed",
+]
