@@ -231,7 +231,7 @@ class App(Documents):
 
         Raises:
             ConfigError: There is no such store, or the settings do not say where it is.
-            LockedError: Another process moves the vectors.
+            LockedError: Another process moves the vectors, or holds the index, and the store is for one process.
         """
         return self.move(store).plan()
 
@@ -245,7 +245,7 @@ class App(Documents):
 
         Raises:
             ConfigError: There is no such store, or the settings do not say where it is.
-            LockedError: Another process moves the vectors.
+            LockedError: Another process moves the vectors, or holds the index, and the store is for one process.
             IndexUnavailableError: The store cannot be written; the former one serves.
         """
         report = self.move(store).run(progress, keep_former=keep_former)

@@ -304,7 +304,7 @@ class Parts:
         """
         from llmapp.retrieval.moving import IndexMove
 
-        return IndexMove(self.catalog, self.index, self.move_lock, store=store)
+        return IndexMove(self.catalog, self.index, self.move_lock, self.index_lock, store=store)
 
     @part
     def projection(self) -> IndexProjection:

@@ -32,7 +32,12 @@ class IndexState:
 
     def serving_store(self) -> str:
         """Name of the store that serves; empty before the first work was applied."""
-        return self._meta("index_store")
+        return self.serving()[0]
+
+    def serving(self) -> tuple[str, int]:
+        """Name of the store that serves, and how often another one has come to serve: one that served before may be another by now."""
+        found = dict(map(tuple, self._db.read("SELECT key, value FROM meta WHERE key IN ('index_store', 'index_swaps')")))
+        return found.get("index_store", ""), int(found.get("index_swaps", 0))
 
     def bind_store(self, name: str) -> None:
         """Note that this store serves, unless another one does."""
@@ -103,6 +108,7 @@ class IndexState:
                     [{"id": name, "action": action} for name, action in work],
                 )
             meta.put(connection, "index_store", store)
+            meta.put(connection, "index_swaps", str(self.serving()[1] + 1))
             others = self.other_stores() | {former: "kept" if keep_former else "retired"}
             meta.put(connection, "other_stores", json.dumps({name: why for name, why in others.items() if name != store}))
             return len(work)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -65,13 +66,16 @@ class MoveReport:
 class IndexMove:
     """A move of the vectors to another store."""
 
-    def __init__(self, catalog: Catalog, serving: ServingIndex, lock: ProcessLock, *, store: str) -> None:
+    def __init__(
+        self, catalog: Catalog, serving: ServingIndex, lock: ProcessLock, index_lock: ProcessLock, *, store: str
+    ) -> None:
         """Prepare it.
 
         Args:
             catalog: Holds the vectors.
             serving: Names the store that serves, and opens others.
             lock: The lock of moves.
+            index_lock: The lock of the index; held too where the store is for one process, which may have it open still.
             store: Name of the store to move to.
 
         Raises:
@@ -80,6 +84,7 @@ class IndexMove:
         self._catalog = catalog
         self._serving = serving
         self._lock = lock
+        self._index_lock = index_lock
         self._former = serving.name
         self._store: VectorIndex = serving.open_other(store)
         self._put = self._removed = 0
@@ -91,10 +96,9 @@ class IndexMove:
         opened by whoever holds the lock of moves.
 
         Raises:
-            LockedError: Another process moves the vectors.
+            LockedError: Another process moves the vectors, or holds the index, and the store is for one process.
         """
-        with self._lock:
-            self._former = self._serving.name  # another move may have ended meanwhile
+        with self._holding_locks():
             live = self._catalog.chunk_ids()
             held = live if self._store.name == self._former else self._ids()
             self._store.close()
@@ -108,12 +112,11 @@ class IndexMove:
             keep_former: Whether the store that served keeps its vectors; else whoever holds the index next empties it.
 
         Raises:
-            LockedError: Another process moves the vectors.
+            LockedError: Another process moves the vectors, or holds the index, and the store is for one process.
             IndexUnavailableError: The store cannot be written, or does not give back what it was given; the former one serves.
         """
         started = time.monotonic()
-        with self._lock:
-            self._former = self._serving.name  # another move may have ended meanwhile
+        with self._holding_locks():
             try:
                 if self._store.name == self._former:
                     return self._report(started, set(), 0)
@@ -123,6 +126,14 @@ class IndexMove:
                 self._store.close()
             pending = self._catalog.serve_from(self._store.name, held=held, former=self._former, keep_former=keep_former)
             return self._report(started, held, pending)
+
+    @contextmanager
+    def _holding_locks(self) -> Iterator[None]:
+        with self._lock:
+            self._former = self._serving.name  # another move may have ended meanwhile
+            is_open_to_all = self._store.is_shared or self._store.name == self._former
+            with nullcontext() if is_open_to_all else self._index_lock:
+                yield
 
     def _report(self, started: float, held: set[str], pending: int) -> MoveReport:
         seconds = time.monotonic() - started

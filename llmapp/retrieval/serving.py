@@ -49,7 +49,7 @@ class ServingIndex:
         self._switching = threading.Lock()
         self._taking = threading.Lock()
         self._taken = False
-        self._opened: tuple[str, VectorIndex] | None = None
+        self._opened: tuple[tuple[str, int], VectorIndex] | None = None
         self._left_alone: set[str] = set()
 
     def current(self) -> VectorIndex:
@@ -58,12 +58,15 @@ class ServingIndex:
         Raises:
             ConfigError: The settings do not say where the store is.
         """
-        name = self.name
+        name, swaps = self._catalog.serving()
+        serving = (name or self._initial, swaps)
         with self._switching:
-            if self._opened is None or self._opened[0] != name:
-                former, self._opened = self._opened, (name, self._open_store(name))
+            if self._opened is None or self._opened[0] != serving:
+                former, self._opened = self._opened, (serving, self._open_store(serving[0]))
                 if former is not None:
                     former[1].close()
+                if self._opened[1].is_shared:
+                    self._give_lock_back()
             return self._opened[1]
 
     @property
@@ -155,7 +158,7 @@ class ServingIndex:
             _log.warning("%s served before and could not be emptied: %s", name, error.message)
 
     def drop_other(self, name: str) -> None:
-        """Empty a store that does not serve; the caller holds the lock of moves.
+        """Empty a store that does not serve; the caller holds the locks of moves and of the index.
 
         Raises:
             ConfigError: The settings do not say where the store is.
@@ -172,3 +175,10 @@ class ServingIndex:
         with self._taking:
             self._taken = self._taken or self._lock.try_acquire()
             return self._taken
+
+    def _give_lock_back(self) -> None:
+        """A store that serves several needs no lock, and a move back to one for one process takes it."""
+        with self._taking:
+            if self._taken:
+                self._lock.release()
+            self._taken = False

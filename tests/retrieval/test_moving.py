@@ -303,6 +303,22 @@ def test_two_moves_at_once_are_one_too_many(open_parts, fill):
         parts.move("exact").run()
 
 
+def test_a_store_for_one_process_is_not_written_while_another_one_may_have_it_open(open_parts, fill):
+    parts, other = open_parts(), open_parts()
+    fill(parts, *some(30))
+    parts.projection.apply_pending()
+    assert other.index.query(somewhere("water number d0003"), top_k=1)[0][0] == "c-d0003"
+    parts.move("exact").run(keep_former=True)
+    fill(parts, *some(10, start=30))
+    for step in (parts.move("chroma").plan, parts.move("chroma").run):
+        with pytest.raises(LockedError, match="the index is held by process"):
+            step()
+    nearest = somewhere("water number d0033")
+    assert other.index.query(nearest, top_k=1)[0][0] == "c-d0033"  # it follows, and lets go
+    assert parts.move("chroma").run().put == 10
+    assert other.index.query(nearest, top_k=1)[0][0] == "c-d0033"
+
+
 def test_a_former_store_that_is_kept_makes_the_way_back_short(open_parts, fill):
     parts = open_parts()
     fill(parts, *some(30))

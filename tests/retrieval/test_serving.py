@@ -48,6 +48,21 @@ def test_it_is_the_store_that_the_catalog_names_from_the_moment_it_does(catalog,
     assert serving.ids() == {"b"}
 
 
+def test_a_store_that_comes_back_is_opened_anew_for_it_may_hold_something_else_by_now(catalog, tmp_path):
+    serving = ServingIndex(
+        catalog,
+        lambda name: ChromaIndex(tmp_path / name),
+        initial="one",
+        lock=FileLock(tmp_path / "lock", purpose="the index"),
+    )
+    catalog.bind_store("one")
+    before = serving.current()
+    assert serving.current() is before
+    catalog.serve_from("two", held=(), former="one", keep_former=True)
+    catalog.serve_from("one", held=(), former="two", keep_former=True)
+    assert serving.current() is not before
+
+
 def test_a_store_for_one_process_is_searched_by_the_one_that_holds_the_lock(serve):
     first, second = serve(), serve()
     first.upsert(["a"], VECTORS[:1])
