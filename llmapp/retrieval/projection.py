@@ -117,11 +117,16 @@ class IndexProjection:
             return self._apply_all(index)
 
     def _is_whole(self, index: VectorIndex) -> bool:
-        """Whether the index holds all but the pending chunks. One that is only missing pending work stays as it is."""
-        try:
-            return self._expected_ids() <= index.ids()
-        except IndexUnavailableError:
-            return False
+        """Whether the index holds all but the pending chunks. One that is only missing pending work stays as it is.
+
+        One that does not answer is opened anew first: a call that hangs says nothing about what is stored.
+        """
+        for _ in range(2):
+            try:
+                return self._expected_ids() <= index.ids()
+            except IndexUnavailableError:
+                index.close()
+        return False
 
     def _expected_ids(self) -> set[str]:
         return self._catalog.chunk_ids() - {work.chunk_id for work in self._catalog.pending()}

@@ -3,9 +3,12 @@ import os
 import random
 import shutil
 import sqlite3
+import threading
+import time
 from dataclasses import replace
 
 import pytest
+from chromadb import Collection
 
 from llmapp.catalog.lock import FileLock
 from llmapp.errors import IndexUnavailableError, LockedError
@@ -141,6 +144,31 @@ def test_new_work_heals_a_damaged_index(projection, catalog, index, put, tmp_pat
     put(extra="wine")
     assert projection.apply_pending() == 11
     assert index.ids() == catalog.chunk_ids()
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+def test_a_stall_is_no_damage_what_is_stored_is_not_written_anew(
+    project, catalog, lock, put, tmp_path, monkeypatch, is_over
+):
+    index = ChromaIndex(tmp_path / "chroma", read_deadline_s=1)
+    projection = project(index, lock)
+    put(**documents(10))
+    with lock:
+        projection.apply_pending()
+        ends, query = threading.Event(), Collection.query
+        with monkeypatch.context() as patch:
+            patch.setattr(Collection, "query", lambda self, **asked: (ends.wait(), query(self, **asked))[1])
+            with pytest.raises(IndexUnavailableError, match="has not answered"):
+                index.query(next(iter(catalog.vectors(["c-d0000"]).values())), top_k=1)
+        if is_over:
+            ends.set()
+            time.sleep(0.5)
+        put(extra="wine")
+        # While the call hangs a write fails, and is tried again in the next turn.
+        assert [projection.apply_pending() for _ in range(2)] == ([1, 0] if is_over else [0, 1])
+        assert projection.verify().ok
+        ends.set()
+    index.close()
 
 
 def test_damage_under_a_running_server_heals_too(projection, catalog, index, lock, put, tmp_path):

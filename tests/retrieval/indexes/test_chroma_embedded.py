@@ -1,11 +1,13 @@
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from chromadb import Collection
 
 from llmapp.errors import IndexUnavailableError
 from llmapp.retrieval.indexes.chroma.collection import ChromaCollection
@@ -79,14 +81,49 @@ def test_a_nearly_full_disk_is_refused_before_the_write(filled, monkeypatch):
     assert filled.ids() == set(IDS)
 
 
-def test_a_store_that_does_not_answer_in_time_is_given_up_at_once_until_cleared(filled, tmp_path):
+@pytest.fixture
+def stall(monkeypatch):
+    """Lets the next search of any collection hang until the event that this is."""
+    ends, query = threading.Event(), Collection.query
+
+    def late(self, **asked):
+        monkeypatch.setattr(Collection, "query", query)
+        ends.wait()
+        return query(self, **asked)
+
+    monkeypatch.setattr(Collection, "query", late)
+    yield ends
+    ends.set()
+
+
+def test_a_store_that_hangs_is_asked_nothing_until_the_call_ends(filled, tmp_path, stall):
+    filled.close()
+    hanging = ChromaIndex(tmp_path / "chroma", read_deadline_s=0.5)
+    for _ in range(2):
+        with pytest.raises(IndexUnavailableError, match=r"has not answered for 0\.5 s"):
+            hanging.query(VECTORS[0], top_k=1)
+    stall.set()
+    time.sleep(0.5)
+    assert hanging.query(VECTORS[0], top_k=1)[0][0] == "c0"
+    hanging.close()
+
+
+def test_a_store_that_hangs_is_opened_anew_after_it_was_closed(filled, tmp_path, stall):
+    filled.close()
+    hanging = ChromaIndex(tmp_path / "chroma", read_deadline_s=0.5)
+    with pytest.raises(IndexUnavailableError, match="has not answered"):
+        hanging.query(VECTORS[0], top_k=1)
+    hanging.close()
+    assert hanging.query(VECTORS[0], top_k=1)[0][0] == "c0"
+    hanging.close()
+
+
+def test_a_store_whose_opening_was_left_behind_can_be_cleared(filled, tmp_path):
     filled.close()
     hanging = ChromaIndex(tmp_path / "chroma", read_deadline_s=0)
     with pytest.raises(IndexUnavailableError, match="has not answered for 0 s"):
         hanging.query(VECTORS[0], top_k=1)
     hanging._read_deadline_s = 15
-    with pytest.raises(IndexUnavailableError, match="has not answered"):
-        hanging.query(VECTORS[0], top_k=1)
     time.sleep(0.5)  # the call that was left behind ends by itself
     hanging.clear()
     hanging.upsert(IDS, VECTORS)

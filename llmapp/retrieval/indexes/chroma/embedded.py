@@ -155,7 +155,6 @@ class ChromaIndex:
         """
         with self._writing:
             self.close()
-            self._watchdog = Watchdog()
             self._seal.break_()
             try:
                 if self._path.exists():
@@ -167,11 +166,12 @@ class ChromaIndex:
         """Release the files; the next use opens them again. A call that hangs is left behind."""
         with self._opening:
             collection, self._collection = self._collection, None
-        if self._watchdog.hung:
-            _forget_clients()
-        elif collection is not None:
+            watchdog, self._watchdog = self._watchdog, Watchdog()
+        if collection is not None and not watchdog.hung:
             with suppress(IndexUnavailableError):
-                self._watchdog.run(self._read_deadline_s, collection.client.close)
+                watchdog.run(self._read_deadline_s, collection.client.close)
+        if watchdog.has_hung:
+            _forget_clients()
 
     def _open(self, *, may_create: bool) -> ChromaCollection:
         with self._opening:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from llmapp.errors import IndexUnavailableError
 
@@ -19,8 +19,15 @@ class Watchdog:
 
     def __init__(self) -> None:
         """Nothing has hung yet."""
-        self.hung: str | None = None
-        """What hung and for how long, one line; None while nothing does."""
+        self._hanging: dict[Future[Any], float] = {}
+        self.has_hung = False
+        """Whether a call was ever left behind; it may have opened something that nobody closes."""
+
+    @property
+    def hung(self) -> str | None:
+        """What hangs and for how long, one line; None while nothing does: a call that was only late has ended."""
+        deadlines_s = self._hanging.copy().values()
+        return f"the vector index has not answered for {max(deadlines_s):g} s" if deadlines_s else None
 
     def run(self, deadline_s: float, call: Callable[[], _T]) -> _T:
         """Run a call in a thread of its own, which may hang without holding anyone, not even the exit.
@@ -30,15 +37,17 @@ class Watchdog:
             call: What to run.
 
         Raises:
-            IndexUnavailableError: The call failed, or did not end in time; then `hung` is set.
+            IndexUnavailableError: The call failed, or did not end in time; then `hung` says so until it ends.
         """
         future: Future[_T] = Future()
         threading.Thread(target=_settle, args=(future, call), daemon=True, name="chroma").start()
         try:
             return future.result(deadline_s)
         except TimeoutError as error:
-            self.hung = f"the vector index has not answered for {deadline_s:g} s"
-            raise IndexUnavailableError(self.hung, hint=REBUILD) from error
+            self.has_hung = True
+            self._hanging[future] = deadline_s
+            future.add_done_callback(self._hanging.pop)
+            raise IndexUnavailableError(f"the vector index has not answered for {deadline_s:g} s", hint=REBUILD) from error
         except BaseException as error:
             # Chroma's own errors, SQLite's, and Rust panics, which are no `Exception`; an interrupt by the user is none.
             if isinstance(error, KeyboardInterrupt | SystemExit):
