@@ -1,6 +1,6 @@
 """How well lexical, dense and fused search find, on eight sets of questions; and bare SciFact against its published figure.
 
-Every set is asked as an application asks it: documents cut into chunks, the settings' defaults, as deep as 100 documents. The
+Every set is asked as an application asks it: documents cut into chunks, the settings' defaults, as deep as their candidates. The
 mean of nDCG@10 stands with its 95 % interval. SciFact is also searched as bare documents, one vector each, title and text cut at
 256 tokens, as published figures are made: .6451 for all-MiniLM-L6-v2 (MTEB's results, revision 8b3219a).
 
@@ -36,8 +36,8 @@ from llmapp.evaluation.beir import read_corpus
 from llmapp.evaluation.corpora import asked, corpus_fingerprint
 from llmapp.evaluation.datasets import load_dataset
 from llmapp.evaluation.measures import MAIN, score_rankings
-from llmapp.evaluation.questions import Dataset
-from llmapp.evaluation.retrieval import RetrievalReport, rank_questions
+from llmapp.evaluation.questions import Dataset, Question
+from llmapp.evaluation.retrieval import RetrievalReport, deepest, rank_questions
 from llmapp.protocols import Embedder, Retriever
 from llmapp.retrieval.embedders.choice import EmbedderOptions, build_embedder
 from llmapp.types import Found
@@ -109,13 +109,17 @@ def retrievers(app: App) -> list[Retriever]:
 
 
 def search_of(app: App, dataset: Dataset, corpus_app: App, retriever: Retriever) -> RetrievalReport:
+    most = deepest(corpus_app)
+
+    def search(question: Question, top_k: int) -> Found:
+        wanted = min(top_k, most)
+        return Found(tuple(retriever.retrieve(question.text, principal=question.principal, top_k=wanted)))
+
     with ProgressBar() as progress:
         return rank_questions(
             corpus_app,
             dataset,
-            lambda question, top_k: Found(
-                tuple(retriever.retrieve(question.text, principal=question.principal, top_k=top_k))
-            ),
+            search,
             corpus=corpus_fingerprint(app, dataset),
             progress=progress,
         )
@@ -210,7 +214,7 @@ def cached(identity: str, texts: Sequence[str], embed: Callable[[Sequence[str]],
 
 
 def settings_lines(app: App) -> list[str]:
-    """What each column was measured with; a ranking of 100 documents asks for 200 chunks, and so for as many candidates."""
+    """What each column was measured with."""
     values = app.settings.retrieval.model_dump(mode="json")
     chunked = f"chunker `{app.ingestor.preparer.chunker_version}`, embedder `{app.embedder.identity}`"
     lines = ["| column | settings, all of them defaults |", "| --- | --- |", f"| all | {chunked} |"]

@@ -2,6 +2,9 @@
 
 A document counts at the place of its best chunk. Where a question expects quoted words, chunks are ranked themselves, and
 each quote counts at the first chunk that holds it.
+
+A ranking is as deep as the settings make it: `retrieval.candidates` chunks, for a search that is asked for more takes more
+candidates, and would no longer be the one that questions of the application get.
 """
 
 from __future__ import annotations
@@ -133,7 +136,7 @@ def evaluate_retrieval(
     Args:
         app: The application.
         dataset: Questions, and perhaps a corpus, which is taken in first.
-        depth: Documents, or chunks where quotes are expected, of a ranking.
+        depth: Most documents, or chunks where quotes are expected, of a ranking; it is never deeper than `deepest`.
         ingesting: Told of every document of a corpus that is taken in.
         asking: Told of every question.
 
@@ -144,9 +147,11 @@ def evaluate_retrieval(
         RetrievalError, CostError, CatalogError: As `App.search`.
     """
     with asked(app, dataset, ingesting) as corpus_app:
+        most = deepest(corpus_app)
 
         def search(question: Question, top_k: int) -> Found:
-            return corpus_app.find(question.text, principal=question.principal, where=question.where, top_k=top_k)
+            wanted = min(top_k, most)
+            return corpus_app.find(question.text, principal=question.principal, where=question.where, top_k=wanted)
 
         return rank_questions(
             corpus_app, dataset, search, depth=depth, progress=asking, corpus=corpus_fingerprint(app, dataset)
@@ -193,6 +198,12 @@ def rank_questions(
         rankings=tuple(rankings),
         warnings=(*dataset.warnings, *names.warnings, *quotes_nowhere(app.catalog, missed)),
     )
+
+
+def deepest(app: App) -> int:
+    """Most chunks that a search can be asked for before it takes more candidates than the settings say."""
+    given = app.settings.retrieval
+    return max(given.candidates, given.top_k)
 
 
 def described(app: App) -> dict[str, JsonValue]:

@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -187,6 +188,30 @@ def test_a_reranker_reads_as_many_hits_as_it_is_set_to_however_deep_the_ranking(
         report = report_on(variant, question)
     assert set(read) == {3}
     assert len(report.rankings[0].items) == 3
+
+
+def test_candidates_are_those_of_the_settings_however_deep_the_ranking(app, tmp_path):
+    random = Random(1)
+    words = [f"w{number}" for number in range(30)]
+    texts = {f"d{number}": " ".join(random.choices(words, k=12)) for number in range(80)}
+    folder = tmp_path / "many"
+    folder.mkdir()
+    lines = [json.dumps({"_id": name, "text": text}) for name, text in texts.items()]
+    (folder / "corpus.jsonl").write_text("\n".join(lines))
+    questions = tuple(
+        Question(name, " ".join(random.sample(text.split(), 4)), documents={name: 1})
+        for name, text in list(texts.items())[:10]
+    )
+    dataset = Dataset("many", questions, corpus=folder / "corpus.jsonl")
+    rankings = {}
+    for candidates in (8, 60):
+        with varied(app, [f"retrieval.candidates={candidates}"]) as variant:
+            report = evaluate_retrieval(variant, dataset)
+            rankings[candidates] = [ranking.items[:8] for ranking in report.rankings]
+            with asked(variant, dataset) as asked_app:
+                found = [tuple(hit.chunk.key for hit in asked_app.search(each.text)) for each in questions]
+        assert rankings[candidates] == found
+    assert rankings[8] != rankings[60]
 
 
 def test_loading_what_a_search_needs_is_not_measured(app):
