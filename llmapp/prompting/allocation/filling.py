@@ -72,7 +72,7 @@ def is_calibrated(queue: Sequence[Unit]) -> bool:
 def by_novelty(draft: Draft, queue: Sequence[Unit], similarity: Similarity, *, per_token: bool) -> Iterator[Gain]:
     """Units by what they add to those that stand by then: their value times how far they are from the nearest of them.
 
-    Maximal marginal relevance (Carbonell and Goldstein 1998) as a product. A unit that adds nothing does not come.
+    Maximal marginal relevance (Carbonell and Goldstein 1998) as a product. A unit that says what another says does not come.
 
     Args:
         draft: Is read again before each unit, for what has come to stand.
@@ -83,18 +83,21 @@ def by_novelty(draft: Draft, queue: Sequence[Unit], similarity: Similarity, *, p
     nearest = dict.fromkeys(queue, 0.0)
     compared = dict.fromkeys(queue, 0)
     names = {unit.section.name for unit in queue}
+    standing: list[Unit] = []
+    seen = -1
     heap = [(-_worth(unit, unit.value or 0.0, per_token=per_token), unit.position, unit) for unit in queue]
     heapq.heapify(heap)
     while heap:
         worth, _, unit = heapq.heappop(heap)
-        standing = [other for other in draft.standing if other.section.name in names and other is not unit]
+        if seen != (seen := len(draft.standing)):
+            standing = [other for other in draft.standing if other.section.name in names]
         for other in standing[compared[unit] :]:
             nearest[unit] = max(nearest[unit], likeness(unit, other, similarity))
         compared[unit] = len(standing)
+        if nearest[unit] >= 1:
+            continue
         gain = (unit.value or 0.0) * (1.0 - nearest[unit])
         now = -_worth(unit, gain, per_token=per_token)
-        if gain <= 0:
-            continue
         if now > worth:
             heapq.heappush(heap, (now, unit.position, unit))
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
@@ -122,6 +123,19 @@ class Item:
     text is charged. None is charged whole."""
     frame_tokens: int = 0
     """Part of `tokens` that is not text but its frame, which an item that joins a passage does not need."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            PromptError: Tokens or value are below 0, the frame is larger than the whole, or a number is none.
+        """
+        is_worth = (self.value is None or self.value >= 0) and (self.score is None or not math.isnan(self.score))
+        if not (0 <= self.frame_tokens <= self.tokens and is_worth):
+            raise PromptError(
+                f"item {self.id} has a number out of range",
+                hint="tokens and value from 0, frame_tokens within tokens, no NaN",
+            )
 
 
 CountRequest: TypeAlias = Callable[[Sequence[Item]], int]

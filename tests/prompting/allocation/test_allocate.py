@@ -209,6 +209,29 @@ def test_items_that_contradict_each_other_are_refused_with_a_hint(items, message
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    "numbers", [{"tokens": -1}, {"frame_tokens": 9}, {"value": -0.1}, {"value": math.nan}, {"score": math.nan}]
+)
+def test_an_item_with_a_number_out_of_range_is_refused(numbers):
+    with pytest.raises(PromptError, match="out of range"):
+        Item("a", "second", **{"tokens": 5, **numbers})
+
+
+@pytest.mark.parametrize("claim", [{"weight": -1}, {"max_share": 1.1}, {"min_tokens": 9, "max_tokens": 8}])
+def test_a_section_with_a_claim_out_of_range_is_refused(claim):
+    with pytest.raises(PromptError, match="section a has"):
+        Section("a", **claim)
+
+
+def test_static_sections_share_where_their_maxima_do_not_fit_and_give_back_last():
+    tools = Section("tools", tier=2, stability="static")
+    items = [*_items(*[10] * 20, section=tools), *_items(*[10] * 20)]
+    allocation = _allocate(items, 60, sections=(tools, SECOND))
+    assert [share.got_tokens for share in allocation.sections] == [20, 30]
+    tight = _allocate(items[:2] + items[20:], 60, sections=(tools, SECOND), count=lambda kept: _sum(kept) + 5 * len(kept))
+    assert _ids(tight) == ["tools0", "tools1", "second0"]
+
+
 @given(st.lists(st.integers(0, 60), max_size=40), st.integers(10, 400), st.integers(0, 9))
 def test_joints_that_cost_extra_never_lead_over_the_budget(tokens, budget, joint):
     allocation = _allocate(_items(*tokens), budget, lambda kept: _sum(kept) + joint * len(kept))
