@@ -361,6 +361,18 @@ def test_the_tokens_are_counted_with_the_tokenizer_that_is_named(tmp_path, docum
         assert app.ask("Anything?").report.counter == "tokenizers:tokenizer.json"
 
 
+@pytest.mark.parametrize(("window", "budget"), [(None, 16_385 - 4_096), (5_000, 5_000 - 4_096)], ids=["catalog", "settings"])
+def test_the_window_and_the_longest_answer_are_those_of_the_model(build, monkeypatch, window, budget):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    app = build(
+        model_spec="openai:gpt-3.5-turbo",
+        model_options=ModelOptions(max_output_tokens=10_000),
+        prompt=PromptSettings(budget_tokens=100_000, context_window_tokens=window),
+    )
+    assert app.assembler.budget_tokens == budget
+    assert app.model.max_output_tokens == 4_096
+
+
 def test_an_estimate_learns_from_what_the_provider_has_counted(build):
     app = build(model=ScriptedChatModel(answers=["It is 300 euros [1]."], input_tokens=100_000))
     app.ingest()

@@ -6,6 +6,7 @@ replaced by an argument; the tests build the same application with fakes.
 
 from __future__ import annotations
 
+import sys
 import threading
 from contextlib import ExitStack, suppress
 from dataclasses import fields
@@ -18,7 +19,6 @@ from llmapp.config import Settings, with_secrets
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
-    from pydantic import SecretStr
 
     from llmapp.app.rag import RagPipeline
     from llmapp.costs.guard import GuardedChatModel
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from llmapp.costs.prices import Price, PriceBook
     from llmapp.ingestion.ingestor import Ingestor
     from llmapp.ingestion.parsing import ProcessParser
+    from llmapp.models.catalog import ModelFacts
     from llmapp.prompting.assembly import Assembler
     from llmapp.prompting.templates import TemplateLibrary
     from llmapp.protocols import Embedder, TokenCounter, VectorIndex
@@ -172,36 +173,34 @@ class Parts:
         return ":".join(name for name in names if name)
 
     @part
+    def model_facts(self) -> ModelFacts:
+        """What is known of the chat model by its name."""
+        from llmapp.models.catalog import model_facts
+
+        return model_facts(self.model_name)
+
+    @part
+    def max_output_tokens(self) -> int:
+        """Most tokens of an answer: of the settings, or the model's own where it gives fewer."""
+        return min(self.settings.model_options.max_output_tokens, self.model_facts.max_output_tokens or sys.maxsize)
+
+    @part
     def model(self) -> GuardedChatModel:
         """The chat model, guarded."""
+        from llmapp.bootstrap.models import chat_model
         from llmapp.costs.guard import GuardedChatModel
         from llmapp.models.backends import limit_output
         from llmapp.models.errors import translate_model_error
 
         return GuardedChatModel(
-            inner=self._given_model or self._chat_model(),
+            inner=self._given_model or chat_model(self),
             model=self.model_name,
             ledger=self.ledger,
             prices=self.prices,
             counter=self.counter,
-            max_output_tokens=self.settings.model_options.max_output_tokens,
+            max_output_tokens=self.max_output_tokens,
             translate=partial(translate_model_error, model=self.model_name),
             limit_output=limit_output,
-        )
-
-    def _chat_model(self) -> BaseChatModel:
-        from llmapp.models.backends import build_chat_model
-
-        options = self.settings.model_options
-        return build_chat_model(
-            self.settings.model,
-            max_output_tokens=options.max_output_tokens,
-            base_url=options.base_url,
-            api_key=self.settings.api_key if options.base_url else None,  # never to a provider it was not meant for
-            timeout_s=options.timeout_s,
-            embedder=self.embedder,
-            count_tokens=self.counter.count,
-            count_request=self.counter.count_request,
         )
 
     @part
@@ -221,41 +220,16 @@ class Parts:
     @part
     def prices(self) -> PriceBook:
         """The prices: the user's own first, then the bundled ones."""
-        from llmapp.costs.prices import PriceBook, declared_price
-        from llmapp.retrieval.embedders.minilm import MiniLMEmbedder
+        from llmapp.bootstrap.models import price_book
 
-        return PriceBook(
-            {
-                name: declared_price(
-                    name,
-                    input_usd_per_million=own.input_usd_per_million,
-                    output_usd_per_million=own.output_usd_per_million,
-                    usd_per_thousand_searches=own.usd_per_thousand_searches,
-                )
-                for name, own in self.settings.prices.items()
-            },
-            local={MiniLMEmbedder.identity},
-        )
+        return price_book(self.settings)
 
     @part
     def counter(self) -> TokenCounter:
         """The token counter of the chat model: of its own files, of its provider, or an estimate that learns."""
-        from llmapp.models.token_endpoints import count_endpoint
-        from llmapp.prompting.counting import CorrectedCounter, ProviderCounter, counter_for, counter_of
+        from llmapp.bootstrap.models import token_counter
 
-        options = self.settings.model_options
-        if options.tokenizer is not None:
-            return counter_of(self.settings.root / options.tokenizer)
-        offline = counter_for(self.model_name)
-        ask = count_endpoint(self.model_name, base_url=options.base_url, key=self._model_key)
-        if options.ask_for_counts and ask is not None:
-            return ProviderCounter(ask, CorrectedCounter(offline))
-        return offline if offline.is_exact else CorrectedCounter(offline)
-
-    def _model_key(self) -> SecretStr | None:
-        from llmapp.models.backends import key_of
-
-        return key_of(self.model.inner)
+        return token_counter(self)
 
     @part
     def assembler(self) -> Assembler:
@@ -266,8 +240,8 @@ class Parts:
         return Assembler(
             self.counter,
             budget_tokens=prompt.budget_tokens,
-            reserve_output_tokens=self.settings.model_options.max_output_tokens,
-            context_window_tokens=prompt.context_window_tokens,
+            reserve_output_tokens=self.max_output_tokens,
+            context_window_tokens=prompt.context_window_tokens or self.model_facts.context_window_tokens,
             max_question_chars=prompt.max_question_chars,
             template=self.templates.get(prompt.template),
         )

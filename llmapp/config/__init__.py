@@ -114,7 +114,7 @@ class ModelOptions(Table):
     ask_for_counts: bool = False
     """Whether the provider is asked for the tokens of every finished prompt (OpenAI, Anthropic, Gemini, vLLM, llama.cpp), a few calls a question; without a `tokenizer`."""
     max_output_tokens: int = Field(default=800, ge=16)
-    """Most tokens of an answer; always sent to the model, and held against the budget."""
+    """Most tokens of an answer, fewer where the model gives fewer; always sent to the model, and held against the budget."""
 
 
 class EmbedderSettings(EmbedderOptions, Table):
@@ -142,7 +142,7 @@ class PromptSettings(Table):
     budget_tokens: int = Field(default=3000, ge=1)
     """Tokens of a whole request, answer not included."""
     context_window_tokens: int | None = Field(default=None, ge=1)
-    """Tokens that the model takes, input and output together; None when it is larger than any budget here."""
+    """Tokens that the model takes, input and output together; None is what the model catalog says of it, else no limit."""
     max_question_chars: int = Field(default=20_000, ge=1)
     """Longer questions are refused."""
 
