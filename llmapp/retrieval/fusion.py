@@ -57,7 +57,7 @@ def convex(rankings: Sequence[Sequence[Hit]], *, top_k: int, weights: Sequence[f
     """Merge rankings by their scores, each ranking brought to 0 to 1 first and weighted.
 
     The best hit of a ranking has 1, the worst 0, and a chunk that it does not hold 0 as well. Where all its scores are equal,
-    as where there is but one hit, all have 1: nothing says that they are bad.
+    as where there is but one hit, all have 1: nothing says that they are bad. The weight of an empty ranking goes to the others.
 
     Args:
         rankings: One list of hits for each retriever, in any order; scores are finite, higher is better.
@@ -65,7 +65,8 @@ def convex(rankings: Sequence[Sequence[Hit]], *, top_k: int, weights: Sequence[f
         weights: One for each ranking, none negative, together 1.
 
     Returns:
-        Best first, scores from 0 to 1, `rank` from 1, `retriever` ``fused``; ties by chunk id.
+        Best first, scores from 0 to 1, `rank` from 1, `retriever` ``fused``; ties by the scores without their weights, then
+        by chunk id.
 
     Raises:
         ValueError: The weights are not as above, or `top_k` is not positive.
@@ -80,8 +81,9 @@ def convex(rankings: Sequence[Sequence[Hit]], *, top_k: int, weights: Sequence[f
     if len(weights) != len(rankings) or min(weights, default=0.0) < 0 or not isclose(fsum(weights), 1.0):
         raise ValueError(f"there must be a weight for each ranking, together 1, got {tuple(weights)}")
     scaled = [min_max(_best_scores(ranking)) for ranking in rankings]
-    shares = [{name: weight * score for name, score in one.items()} for weight, one in zip(weights, scaled, strict=True)]
-    return _merged(rankings, shares, top_k)
+    held = _of_those_that_hold(scaled, weights)
+    shares = [{name: weight * score for name, score in one.items()} for weight, one in zip(held, scaled, strict=True)]
+    return _merged(rankings, shares, top_k, ties=scaled)
 
 
 def drop_repeats(hits: Sequence[Hit], *, top_k: int) -> list[Hit]:
@@ -105,16 +107,35 @@ def _best_scores(ranking: Sequence[Hit]) -> dict[str, float]:
     return scores
 
 
-def _merged(rankings: Sequence[Sequence[Hit]], shares: Sequence[Mapping[str, float]], top_k: int) -> list[Hit]:
-    """The hits by the sum of their shares, one mapping from chunk id to share for each ranking."""
+def _of_those_that_hold(scaled: Sequence[Mapping[str, float]], weights: Sequence[float]) -> list[float]:
+    """Weights that are together 1 again once the empty rankings have none; equal ones where nothing else is left."""
+    held = [weight if one else 0.0 for one, weight in zip(scaled, weights, strict=True)]
+    if not any(held):
+        held = [1.0 if one else 0.0 for one in scaled]
+    total = fsum(held) or 1.0
+    return held if isclose(total, 1.0) else [weight / total for weight in held]
+
+
+def _merged(
+    rankings: Sequence[Sequence[Hit]],
+    shares: Sequence[Mapping[str, float]],
+    top_k: int,
+    *,
+    ties: Sequence[Mapping[str, float]] = (),
+) -> list[Hit]:
+    """The hits by the sum of their shares, one mapping from chunk id to share for each ranking; ties by the sum of `ties`."""
     if top_k < 1:
         raise ValueError(f"top_k must be positive, got {top_k}")
     chunks: dict[str, Chunk] = {hit.chunk.id: hit.chunk for ranking in rankings for hit in ranking}
+    scores, then = _sums(shares), _sums(ties)
+    best = sorted(scores, key=lambda name: (-scores[name], -then.get(name, 0.0), name))[:top_k]
+    return [Hit(chunks[name], scores[name], rank, "fused") for rank, name in enumerate(best, start=1)]
+
+
+def _sums(shares: Sequence[Mapping[str, float]]) -> dict[str, float]:
     parts: dict[str, list[float]] = defaultdict(list)
     for one in shares:
         for name, share in one.items():
             parts[name].append(share)
     # fsum rounds once, so equal shares make equal scores in whatever order they are added.
-    scores = {name: fsum(each) for name, each in parts.items()}
-    best = sorted(scores, key=lambda name: (-scores[name], name))[:top_k]
-    return [Hit(chunks[name], scores[name], rank, "fused") for rank, name in enumerate(best, start=1)]
+    return {name: fsum(each) for name, each in parts.items()}

@@ -78,6 +78,17 @@ def test_an_empty_ranking_leaves_the_order_of_the_other():
     assert halves([[], []]) == []
 
 
+@pytest.mark.parametrize("weights", [(0.0, 1.0), (0.5, 0.5), (1.0, 0.0)])
+def test_the_weight_of_an_empty_ranking_goes_to_the_other(weights):
+    fused = convex([[], scored(a=1.0, b=3.0, c=2.0)], weights=weights, top_k=10)
+    assert scores_of(fused) == {"b": 1.0, "c": 0.5, "a": 0.0}
+
+
+def test_what_weighs_nothing_still_breaks_ties():
+    fused = convex([scored(a=1.0, b=3.0, c=2.0), scored(d=7.0)], weights=(0.0, 1.0), top_k=10)
+    assert names_of(fused) == ["d", "b", "c", "a"]
+
+
 @pytest.mark.parametrize("fuse", [reciprocal_rank, partial(convex, weights=(0.5, 0.5))])
 def test_ties_are_broken_by_chunk_id(fuse):
     assert names_of(fuse([ranking("b"), ranking("a")], top_k=10)) == ["a", "b"]
@@ -108,7 +119,7 @@ def test_hits_are_distinct_known_ranked_from_one_and_at_most_top_k(drawn, top_k)
         assert len(set(names)) == len(names) == min(top_k, len(given_names))
         assert set(names) <= given_names
         assert [h.rank for h in fused] == list(range(1, len(names) + 1))
-        assert [(-h.score, h.chunk.id) for h in fused] == sorted((-h.score, h.chunk.id) for h in fused)
+        assert [-h.score for h in fused] == sorted(-h.score for h in fused)
         assert all(0 <= h.score <= 1 for h in fused)
 
 
