@@ -189,4 +189,4 @@ class FieldRecord:
 
     name: str
     documents: Mapping[str, int]
-    """Documents by the kind of their values: ``text``, ``number``, ``boolean``, ``time``. A text that is a time counts as both."""
+    """Documents by the kind of their values: ``text``, ``number``, ``boolean``, ``time``, ``object``. A text that is a time counts as both."""

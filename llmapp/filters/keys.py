@@ -8,6 +8,7 @@ and any two stores agree. The first byte tells the kind:
     s   a text, as UTF-8
     l   a long text, by its hash: texts are compared for equality only
     t   an instant, in microseconds since the beginning of year 1, UTC
+    o   an object that holds a value somewhere: it exists, and compares with nothing
 
 Text in the form of a time has two keys: it is text to ``=`` and a time to ``>=``. A day without a time is its first instant.
 """
@@ -34,11 +35,12 @@ Fact: TypeAlias = tuple[str, bytes]
 Predicate: TypeAlias = Callable[[AbstractSet[Fact]], bool]
 """Whether a document with these facts satisfies a filter."""
 
-KINDS = {"b": "boolean", "n": "number", "s": "text", "l": "text", "t": "time"}
+KINDS = {"b": "boolean", "n": "number", "s": "text", "l": "text", "t": "time", "o": "object"}
 """What the first byte of a key tells."""
-REVISION = 1
+REVISION = 2
 """To be raised when keys change: what is stored is then made anew."""
 
+_OBJECT = b"o"
 _MOST_TEXT_BYTES = 200
 """A longer text is stored by its hash: an index over whole texts would grow as large as they are."""
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
@@ -49,24 +51,26 @@ _DAY_MICROSECONDS = timedelta(days=1) // _MICROSECOND
 def facts(metadata: Mapping[str, JsonValue], only: AbstractSet[str] | None = None) -> Iterator[Fact]:
     """The fields of a document's metadata with the keys of their values; a pair may come twice.
 
-    An object within gives fields ``outer.inner``, a list all its elements. Null is no value, and what stands
-    below a name that no filter can write has no field.
+    An object within gives fields ``outer.inner``, and ``outer`` exists where one of them has a value; a list gives all its
+    elements. Null is no value, and what stands below a name that no filter can write has no field.
 
     Args:
         metadata: Names and values.
         only: Fields that are wanted; None is all. Making keys is what takes time.
     """
-    waiting: list[tuple[str, JsonValue]] = list(metadata.items())
+    waiting: list[tuple[str, JsonValue, tuple[str, ...]]] = [(name, value, ()) for name, value in metadata.items()]
     while waiting:
-        field, value = waiting.pop()
+        field, value, outer = waiting.pop()
         if not is_field(field) or value is None:
             continue
         if isinstance(value, dict):
-            waiting.extend((f"{field}.{name}", inner) for name, inner in value.items())
+            waiting.extend((f"{field}.{name}", inner, (*outer, field)) for name, inner in value.items())
         elif isinstance(value, list):
-            waiting.extend((field, inner) for inner in value)
-        elif only is None or field in only:
-            yield from ((field, key) for key in keys(value))
+            waiting.extend((field, inner, outer) for inner in value)
+        else:
+            yield from ((name, _OBJECT) for name in outer if only is None or name in only)
+            if only is None or field in only:
+                yield from ((field, key) for key in keys(value))
 
 
 def keys(value: Value) -> tuple[bytes, ...]:

@@ -157,7 +157,9 @@ class FieldBody(_Exact):
     """A field that filters may name."""
 
     name: str
-    documents: Annotated[dict[str, int], Field(description="Documents by kind of value: text, number, boolean, time.")]
+    documents: Annotated[
+        dict[str, int], Field(description="Documents by kind of value: text, number, boolean, time, object.")
+    ]
 
 
 class FieldsBody(_Exact):

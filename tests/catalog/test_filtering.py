@@ -246,12 +246,13 @@ def test_facts_go_with_their_document(catalog, filled):
     assert catalog._db.read("SELECT count(*) FROM facts")[0][0] == 0
 
 
-def test_a_catalog_without_facts_is_filled_when_it_is_opened(tmp_path, put_into, embedder):
+@pytest.mark.parametrize("noted", ["DELETE FROM meta", "UPDATE meta SET value = '1'"], ids=["none", "an earlier revision"])
+def test_a_catalog_without_the_facts_of_today_is_filled_when_it_is_opened(tmp_path, put_into, embedder, noted):
     known = [({"year": year}, [PUBLIC]) for year in range(2000, 2005)]
     with put_into(tmp_path, known) as catalog:
         with catalog._db.transaction() as connection:
             connection.execute("DELETE FROM facts")
-            connection.execute("DELETE FROM meta WHERE key = 'facts'")
+            connection.execute(f"{noted} WHERE key = 'facts'")
         with closing(Catalog(catalog._db.path)) as again:
             assert found(again, "year >= 2003") == {"3", "4"}
 

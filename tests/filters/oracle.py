@@ -14,11 +14,21 @@ def satisfies(where, metadata):
         case Not():
             return not satisfies(where.part, metadata)
         case Exists():
-            return bool(values_of(metadata, where.field))
+            return exists(metadata, where.field.split("."))
         case OneOf():
             return any(equal(value, wanted) for value in values_of(metadata, where.field) for wanted in where.values)
         case Compare():
             return any(ordered(value, where.operator, where.value) for value in values_of(metadata, where.field))
+
+
+def exists(value, path):
+    """Whether something is there, followed name by name: any number, text, true or false, or an object or list that holds one."""
+    if isinstance(value, list):
+        return any(exists(inner, path) for inner in value)
+    if isinstance(value, dict):
+        inner = [value[path[0]]] if path and path[0] in value else value.values() if not path else ()
+        return any(exists(one, path[1:]) for one in inner)
+    return not path and value is not None
 
 
 def values_of(metadata, field):

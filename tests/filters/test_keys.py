@@ -3,7 +3,7 @@ from filters.strategies import filters, metadata, numbers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmapp.filters import Compare, OneOf, parse_filter
+from llmapp.filters import Compare, Exists, OneOf, parse_filter
 from llmapp.filters.keys import facts, keys, predicate, spans
 
 
@@ -43,7 +43,14 @@ def test_what_cannot_be_named_is_no_fact():
         "empty": [],
         "object": {},
     }
-    assert {field for field, _ in facts(hostile)} == {"ok.z"}
+    assert {field for field, _ in facts(hostile)} == {"ok", "ok.z"}
+
+
+def test_an_object_exists_where_anything_in_it_has_a_value():
+    known = {"author": {"name": "Ann"}, "editor": [{"name": None}], "log": {"last": {"by": ["Bob"]}}, "empty": {"x": []}}
+    satisfied = {name for name in (*known, "log.last", "log.first") if predicate(Exists(name))(set(facts(known, {name})))}
+    assert satisfied == {"author", "log", "log.last"}
+    assert not predicate(parse_filter("author = null"))(set(facts(known)))
 
 
 def test_deep_metadata_crash_nothing():
