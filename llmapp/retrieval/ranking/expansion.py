@@ -1,8 +1,8 @@
 """Gives a hit more of its document: its neighbours, its section, or as much of the document as there is room for.
 
 A hit grows by whole chunks, to both sides in turn, while the setting admits the next one and the limit of characters allows
-it. Hits of one document that grow into each other become one, at the better rank. The text is cut from the document, so a
-citation still points to the document's own words.
+it. Hits of one document that grow into each other become one, at the better rank; what only touches stays two, so a section
+never holds another one. The text is cut from the document, so a citation still points to the document's own words.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Expansion:
             windows.append(_Window(hit, []))
             return
         first, last = self._grown(places, at)
-        near = [shown[place.chunk_id] for place in places[max(first - 1, 0) : last + 2] if place.chunk_id in shown]
+        near = [shown[place.chunk_id] for place in places[first : last + 1] if place.chunk_id in shown]
         joined = _union(near[0].places, places[first : last + 1]) if near else []
         if near and all(window is near[0] for window in near) and _chars(joined) <= self._most_chars:
             near[0].places = joined

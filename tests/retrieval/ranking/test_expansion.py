@@ -99,6 +99,18 @@ def test_hits_that_grow_into_each_other_are_one_at_the_better_rank(catalog, stor
     assert found.chunk.text == TEXT
 
 
+def test_sections_that_only_touch_stay_two_hits(catalog, store):
+    store(document())
+    found = expand(catalog, hits_of(document(), 0, 2, 4), "section")
+    assert [(hit.chunk.heading, hit.chunk.text) for hit in found] == [
+        ("A", TEXT[0:6]),
+        ("B", TEXT[8:39]),
+        ("C", TEXT[41:52]),
+    ]
+    (section,) = expand(catalog, hits_of(document(), 1, 3), "section")
+    assert section.chunk.text == TEXT[8:39]
+
+
 def test_hits_that_are_too_long_together_share_no_text(catalog, store):
     store(document())
     found = expand(catalog, hits_of(document(), 1, 3), "neighbours", most_chars=35)
