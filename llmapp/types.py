@@ -189,7 +189,7 @@ class Decision:
     tokens: int
     """Tokens of the part alone, rendered. Counts do not add up exactly; `PromptReport.used_tokens` is the proof."""
     reason: str
-    """Why: ``pinned``, ``fits``, ``over budget``, ``duplicate text``, …; the whole list stands in `llmapp.prompting`."""
+    """Why: ``pinned``, ``fits``, ``over budget``, ``duplicate text``, …; the whole list stands in `llmapp.prompting.REASONS`."""
     score: float | None = None
     marginal_tokens: int | None = None
     """What it was reckoned to add when it was chosen: of an overlapping chunk the new text alone; None where it was not chosen."""
@@ -253,6 +253,8 @@ class Prompt:
     messages: tuple[Message, ...]
     sources: tuple[Source, ...]
     report: PromptReport
+    notes: tuple[str, ...] = ()
+    """What a reader of the answer should know of what was left out of the conversation, a sentence each; empty when nothing was."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,3 +165,28 @@ def test_a_new_project_bears_its_name_and_ignores_its_state(tmp_path: Path) -> N
     assert not any("__NAME__" in text or "__PACKAGE__" in text for text in texts)
     assert 'name = "team-answers"' in (project / "pyproject.toml").read_text(encoding="utf-8")
     assert ".llmapp/" in (project / ".gitignore").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("sources.py", "as it stands there: True"),
+        ("conversation.py", "100 questions, the conversation began elsewhere"),
+        ("own_parts.py", "of 400 tokens"),
+    ],
+)
+def test_prompts_are_assembled_without_catalog_server_or_model(script: str, says: str) -> None:
+    program = (
+        f"import runpy, sys; runpy.run_path({script!r})\n"
+        "rooms = 'app application bootstrap catalog config costs ingestion models retrieval server'.split()\n"
+        "heavy = {'chromadb', 'fastapi', 'langchain', 'langchain_core', 'numpy', 'onnxruntime', 'tokenizers', 'torch', 'transformers'}\n"
+        "loaded = ({f'llmapp.{room}' for room in rooms} | heavy) & set(sys.modules)\n"
+        "assert not loaded, loaded\n"
+    )
+    folder = EXAMPLES / "02_prompts_within_budget"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, encoding="utf-8", timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert says in done.stdout
+    assert "as it stands there: False" not in done.stdout

@@ -127,7 +127,7 @@ class RagPipeline:
         self._assembler.check_question(question)
         search = await asyncio.to_thread(self._search, question, principal, history, where)
         clock.lap("retrieve")
-        prompt = await asyncio.to_thread(self._assembler.assemble, question, search.found.hits, history=history)
+        prompt, assembling = await asyncio.to_thread(self._assemble, question, search.found.hits, history)
         clock.lap("assemble")
         reply = _Reply(prompt)
         chunks = self._model.astream(to_langchain(prompt.messages))
@@ -140,7 +140,7 @@ class RagPipeline:
         if text := reply.end():
             yield text
         clock.lap("complete")
-        yield self._finish(question, search, reply, clock)
+        yield self._finish(question, search, assembling, reply, clock)
 
     def _search(self, question: str, principal: Principal, history: Sequence[Message], where: Filter | None) -> _Search:
         with counted() as spending:
@@ -152,7 +152,11 @@ class RagPipeline:
             )
         return _Search(queries, found, spending, {} if self._writer is None else clock.laps)
 
-    def _finish(self, question: str, search: _Search, reply: _Reply, clock: _Clock) -> Answer:
+    def _assemble(self, question: str, hits: Sequence[Hit], history: Sequence[Message]) -> tuple[Prompt, Spending]:
+        with counted() as spending:
+            return self._assembler.assemble(question, hits, history=history), spending
+
+    def _finish(self, question: str, search: _Search, assembling: Spending, reply: _Reply, clock: _Clock) -> Answer:
         usage = to_usage(reply.whole.usage_metadata)
         if self._learn is not None:
             self._learn(reply.prompt.messages, usage.input_tokens)
@@ -160,13 +164,13 @@ class RagPipeline:
             text=reply.text,
             citations=reply.citations,
             model=self._model_name,
-            usage=usage + search.spending.usage,
-            cost_usd=(search.spending.nano_usd + reply.cost_nano_usd) / 1e9,
+            usage=usage + search.spending.usage + assembling.usage,
+            cost_usd=(search.spending.nano_usd + assembling.nano_usd + reply.cost_nano_usd) / 1e9,
             report=reply.prompt.report,
             timings_s={**search.timings_s, **search.found.timings_s, **clock.total()},
             finish_reason=reply.finish_reason,
             queries=search.queries.beside(question),
-            notes=(*search.queries.notes, *search.found.notes),
+            notes=(*search.queries.notes, *search.found.notes, *reply.prompt.notes),
         )
 
 

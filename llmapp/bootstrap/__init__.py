@@ -234,7 +234,9 @@ class Parts:
     @part
     def assembler(self) -> Assembler:
         """The prompt assembler."""
+        from llmapp.app.asides import Aside
         from llmapp.prompting.assembly import Assembler
+        from llmapp.prompting.history import Summaries
 
         prompt = self.settings.prompt
         return Assembler(
@@ -243,6 +245,9 @@ class Parts:
             reserve_output_tokens=self.max_output_tokens,
             context_window_tokens=prompt.context_window_tokens or self.model_facts.context_window_tokens,
             max_question_chars=prompt.max_question_chars,
+            order=prompt.order,
+            history_share=prompt.history_share,
+            summaries=Summaries(Aside(self.model)) if prompt.summarize_history else None,
             template=self.templates.get(prompt.template),
         )
 

@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, JsonValue, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -145,6 +145,12 @@ class PromptSettings(Table):
     """Tokens that the model takes, input and output together; None is what the model catalog says of it, else no limit."""
     max_question_chars: int = Field(default=20_000, ge=1)
     """Longer questions are refused."""
+    order: Literal["score", "edges", "document"] = "score"
+    """How sources stand: the best first (``score``), the best first and last (``edges``), or as their documents have them (``document``)."""
+    history_share: float | None = Field(default=None, ge=0, le=1)
+    """Part of the budget that earlier turns may have; above it they are cut to half of it. None is the template's own, a quarter."""
+    summarize_history: bool = False
+    """Whether the chat model writes a summary of the turns that are cut; a paid call each time that they are."""
 
 
 class BudgetSettings(Table):

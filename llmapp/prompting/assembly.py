@@ -1,33 +1,33 @@
 """From a question and what was found for it to the messages that are sent, with a report of what was left out.
 
-    system      the rules                                       pinned
-    history     earlier turns, the newest that fit              at most a quarter of the room
-    user        numbered sources, best first                    the rest
+    system      the rules                                       pinned, the same for every question
+    examples    how such questions are answered                 a section of its own
+    summary     what turns said that were left out              written once for each beginning of the conversation
+    history     earlier turns, whole                            between two watermarks
+    user        numbered sources                                the rest; the last one cut at the end of a sentence
                 the question                                    pinned, always whole
 
-Nothing is cut: a source stands whole or not at all. Knows nothing of catalogs, searches, models and prices; a
+What a section may have stands in the head of the template. Knows nothing of catalogs, searches, models and prices; a
 `TokenCounter` and some hits are all it takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from llmapp.errors import PromptError, QuestionTooLongError
-from llmapp.frames import REFUSAL, frame_question, frame_source, mark_for
-from llmapp.prompting.allocation import Allocation, Item, Section, allocate
+from llmapp.errors import ModelError, PromptError, QuestionTooLongError
+from llmapp.frames import REFUSAL, frame_question, frame_summary, mark_for
+from llmapp.prompting.allocation import Item, Span, allocate
 from llmapp.prompting.counting import well_formed
+from llmapp.prompting.evidence import Order, parts_of, shortened
+from llmapp.prompting.history import LOW_SHARE, Summaries, Turn, beginnings, turns_of
+from llmapp.prompting.layout import JOINT, Layout, SourceItem, TalkItem, framed
+from llmapp.prompting.reporting import decisions_on, placement_of, shares_of
+from llmapp.prompting.sections import EXAMPLES, HISTORY, SOURCES, SUMMARY, sections_of
 from llmapp.prompting.templates import PromptTemplate, load_template
 from llmapp.protocols import TokenCounter
-from llmapp.types import Chunk, Decision, Hit, Message, Prompt, PromptReport, Source
-
-HISTORY = Section("history", tier=1, max_share=0.25, contiguous=True)
-"""Earlier turns, newest first. A quarter is our choice: they say what the question means, the sources answer it."""
-SOURCES = Section("sources", tier=2)
-"""Hits, best first; they have all that the history leaves."""
-
-_JOINT = "\n\n"
+from llmapp.types import Hit, Message, Prompt, PromptReport
 
 
 class Assembler:
@@ -43,6 +43,9 @@ class Assembler:
         max_question_chars: int = 20_000,
         template: PromptTemplate | None = None,
         values: Mapping[str, object] | None = None,
+        order: Order = "score",
+        history_share: float | None = None,
+        summaries: Summaries | None = None,
     ) -> None:
         """Choose the counter of the model and the limits.
 
@@ -56,6 +59,12 @@ class Assembler:
             template: The fixed words, with a slot ``question`` in its user part; None takes ``answer_with_sources``.
             values: Your own words for further slots of the template, such as ``schema`` or ``routes``. Nothing from outside:
                 they stand in no frame.
+            order: In which order sources stand.
+            history_share: Part of the budget that earlier turns may have: the high watermark. From 0 to 1; None is the template's.
+            summaries: Writes a summary of the turns that are left out; None leaves them out.
+
+        Raises:
+            TemplateError: The head of the template has a section that is none.
         """
         self.counter = counter
         self.budget_tokens = budget_tokens
@@ -64,7 +73,41 @@ class Assembler:
         self.reserve_output_tokens = reserve_output_tokens
         self.max_question_chars = max_question_chars
         self.template = template or load_template()
+        self._given_budget_tokens = budget_tokens
         self._values = {"refusal": REFUSAL, **(values or {})}
+        self._order: Order = order
+        self._history_share = history_share
+        self._summaries = summaries
+        self._sections = sections_of(self.template, budget_tokens=self.budget_tokens, history_share=history_share)
+
+    def for_model(
+        self,
+        counter: TokenCounter,
+        *,
+        reserve_output_tokens: int,
+        context_window_tokens: int | None = None,
+        budget_tokens: int | None = None,
+    ) -> Assembler:
+        """The same for another model, so that a prompt can be made anew of the same question, hits and history.
+
+        Args:
+            counter: Counts as that model counts.
+            reserve_output_tokens: Tokens of its context window kept free for the answer.
+            context_window_tokens: Tokens that it takes; None when it is larger than any budget here.
+            budget_tokens: Most tokens of a request; None is as here.
+        """
+        return Assembler(
+            counter,
+            budget_tokens=budget_tokens or self._given_budget_tokens,
+            reserve_output_tokens=reserve_output_tokens,
+            context_window_tokens=context_window_tokens,
+            max_question_chars=self.max_question_chars,
+            template=self.template,
+            values=self._values,
+            order=self._order,
+            history_share=self._history_share,
+            summaries=self._summaries,
+        )
 
     def check_question(self, question: str) -> None:
         """Refuse what no prompt can be made of, before anything is searched for it.
@@ -78,156 +121,185 @@ class Assembler:
         if len(question) > self.max_question_chars:
             raise QuestionTooLongError(got_chars=len(question), limit_chars=self.max_question_chars)
 
-    def assemble(self, question: str, hits: Sequence[Hit], *, history: Sequence[Message] = ()) -> Prompt:
-        """Build the prompt for a question.
+    def assemble(
+        self,
+        question: str,
+        hits: Sequence[Hit],
+        *,
+        history: Sequence[Message] = (),
+        examples: Sequence[Sequence[Message]] = (),
+        measure: bool = False,
+    ) -> Prompt:
+        """Build the prompt for a question. The same input gives the same prompt, to the byte.
 
         Lone surrogates, which no provider takes, become U+FFFD; all other text stands as it is.
 
         Args:
             question: The question; stands whole in the prompt.
-            hits: What was found, in any order; a smaller rank goes first.
-            history: Earlier turns of user and assistant, oldest first. A turn is kept whole or not at all; blank messages are left out.
+            hits: What was found, in any order; a smaller rank is better.
+            history: Earlier turns of user, assistant and tools, oldest first; see `llmapp.prompting.history.turns_of`.
+            examples: Worked examples, best first: a message of the user and the assistant's answer each.
+            measure: Whether the report also says what each part adds to the request; takes a count of it for each part.
 
         Raises:
             PromptError: The question is blank, or the history holds a system message.
             QuestionTooLongError: The question is over `max_question_chars`.
-            TokenBudgetExceededError: The rules and the question alone are over the budget.
+            TokenBudgetExceededError: The rules, the question and the minimums of the sections are over the budget.
             TemplateError: A slot of the template has no value, or it has none for the question, or for sources that there are.
+            CostError: A summary could not be paid.
         """
         self.check_question(question)
         self.template.require("user", *(["sources"] if hits else []), "question")
-        layout = self._layout(well_formed(question), hits, history)
-        items = [*self._turns(history), *self._sources(hits, layout.mark)]
-        pinned = {"system": self.counter.count(layout.system), "question": self.counter.count(layout.question)}
+        talk = self._talk(history)
+        layout = self._layout(well_formed(question), hits, [*history, *talk.summary])
+        empty_tokens = self.counter.count_request(())
+        items: list[TalkItem | SourceItem] = [
+            *self._talk_items(EXAMPLES, "example", examples),
+            *talk.items,
+            *self._sources(hits, layout.mark),
+        ]
+        framed_question = frame_question(layout.question, mark=layout.mark)
+        fixed = {"system": self.counter.count(layout.system.content), "question": self.counter.count(framed_question)}
         allocation = allocate(
             items,
-            sections=self._sections_of_template(),
+            sections=self._sections,
             budget_tokens=self.budget_tokens,
-            fixed=pinned,
+            fixed=fixed,
             count_request=lambda kept: self.counter.count_request(layout.messages(kept)),
+            shorten=self._shorten,
         )
+        placement = placement_of(allocation, layout, self.counter.count_request) if measure else None
+        static = [item for item in layout.talk(allocation.kept) if self._is_static(item)]
         return Prompt(
             messages=layout.messages(allocation.kept),
-            sources=tuple(Source(n, item.hit.chunk) for n, item in enumerate(_of_sources(allocation.kept), start=1)),
-            report=self._report(pinned, allocation),
+            sources=layout.sources(allocation.kept),
+            report=PromptReport(
+                budget_tokens=self.budget_tokens,
+                used_tokens=allocation.used_tokens,
+                reserved_output_tokens=self.reserve_output_tokens,
+                is_exact=self._is_exact(talk.items),
+                counter=self.counter.name,
+                decisions=decisions_on(items, allocation, layout, fixed=fixed, older=talk.older, placement=placement),
+                sections=shares_of(allocation, fixed=fixed, older=talk.older),
+                template=self.template.identity,
+                static_prefix_tokens=self.counter.count_request(layout.head(static)) - empty_tokens,
+            ),
+            notes=tuple(talk.notes(allocation.kept)),
         )
 
-    def _layout(self, question: str, hits: Sequence[Hit], history: Sequence[Message]) -> _Layout:
-        # The mark covers all candidates, chosen or not, so that it does not change while they are chosen.
-        chunks = [hit.chunk for hit in _by_rank(hits)]
-        untrusted = [question, *(turn.content for turn in history)]
-        untrusted += [text for chunk in chunks for text in (chunk.title, chunk.heading, chunk.text)]
-        mark = mark_for(untrusted)
-        system = self.template.render("system", **self._values)
-        return _Layout(self.template, self._values, system, frame_question(question, mark=mark), mark)
+    def _talk(self, history: Sequence[Message]) -> _Talk:
+        """The turns that may stand, newest first, with the summary of the others before them."""
+        turns = turns_of(history)
+        section = next(each for each in self._sections if each.name == HISTORY)
+        every = self._talk_items(HISTORY, "turn", turns)
+        high_tokens = section.max_tokens or 0
+        begun = beginnings([item.tokens for item in every], high_tokens=high_tokens, low_tokens=int(high_tokens * LOW_SHARE))
+        older, newer = every[: begun[-1]], every[begun[-1] :]
+        summary, problem = self._summary(turns, begun)
+        items = self._talk_items(SUMMARY, "summary", [summary] if summary else [])
+        return _Talk([*items, *reversed(newer)], older, summary, problem)
 
-    def _turns(self, history: Sequence[Message]) -> list[_TurnItem]:
-        """The turns as items, newest first."""
+    def _summary(self, turns: Sequence[Turn], begun: Sequence[int]) -> tuple[Turn, str]:
+        """The turns before the beginning in short, as a turn, and what went wrong."""
+        if self._summaries is None or not begun[-1]:
+            return (), ""
+        try:
+            text = self._summaries.of(turns, begun, fits=self._fits)
+        except ModelError as error:
+            return (), error.message
+        return (
+            ((Message("user", frame_summary(text)), Message("assistant", "Noted.")), "")
+            if text
+            else ((), "none was written")
+        )
+
+    def _fits(self, messages: Sequence[Message]) -> bool:
+        return self.counter.count_request(messages) <= self.budget_tokens
+
+    def _layout(self, question: str, hits: Sequence[Hit], talk: Sequence[Message]) -> Layout:
+        # The mark covers all candidates, chosen or not, so that it does not change while they are chosen.
+        untrusted = [question, *(message.content for message in talk)]
+        for hit in sorted(hits, key=lambda hit: (hit.rank, hit.chunk.id)):
+            untrusted += (hit.chunk.title, hit.chunk.heading, hit.chunk.text)
+        return Layout(self.template, self._values, question, mark_for(untrusted), self._order)
+
+    def _talk_items(self, section: str, name: str, talks: Sequence[Sequence[Message]]) -> list[TalkItem]:
         empty_tokens = self.counter.count_request(())
-        turns = list(enumerate(_turns(history), start=1))
         return [
-            _TurnItem(f"turn {n}", HISTORY.name, self.counter.count_request(turn) - empty_tokens, messages=turn)
-            for n, turn in reversed(turns)
+            TalkItem(
+                id=f"{section} {number}",
+                section=section,
+                tokens=self.counter.count_request(messages) - empty_tokens,
+                name=name if section == SUMMARY else f"{name} {number}",
+                messages=tuple(messages),
+            )
+            for number, messages in enumerate(talks, start=1)
         ]
 
-    def _sources(self, hits: Sequence[Hit], mark: str) -> list[_SourceItem]:
-        """The hits as items, best first; counted with the largest number that they can get."""
+    def _sources(self, hits: Sequence[Hit], mark: str) -> list[SourceItem]:
+        """The hits as items, best first: their words, which are counted once, and a frame with the largest number they can get."""
+        score_of = {id(hit.chunk): hit.score for hit in hits}
         items = []
-        for number, hit in enumerate(_by_rank(hits), start=1):
-            tokens = self.counter.count(_framed(hit.chunk, mark=mark, number=number) + _JOINT)
-            items.append(_SourceItem(hit.chunk.id, SOURCES.name, tokens, score=hit.score, text=hit.chunk.text, hit=hit))
+        for part in parts_of(hits):
+            chunk = part.chunk
+            frame_tokens = self.counter.count(framed(chunk, "", mark=mark, number=len(hits)) + JOINT)
+            items.append(
+                SourceItem(
+                    id=f"{SOURCES} {part.rank}",
+                    section=SOURCES,
+                    tokens=frame_tokens + self.counter.count(chunk.text),
+                    score=score_of[id(chunk)],
+                    text=chunk.text,
+                    span=Span(part.document, chunk.start_char, chunk.end_char),
+                    frame_tokens=frame_tokens,
+                    part=part,
+                )
+            )
         return items
 
-    def _sections_of_template(self) -> tuple[Section, ...]:
-        """The claims of the template; what it does not claim for has the common ones."""
-        return tuple({section.name: section for section in (HISTORY, SOURCES, *self.template.sections)}.values())
-
-    def _report(self, pinned: dict[str, int], allocation: Allocation) -> PromptReport:
-        system, question = (
-            Decision(item, section, "kept", pinned[section], "pinned")
-            for item, section in ((self.template.identity, "system"), ("question", "question"))
-        )
-        kept = [decision for decision in allocation.decisions if decision.outcome != "dropped"]
-        turns = [decision for decision in reversed(kept) if decision.section == HISTORY.name]
-        sources = [decision for decision in kept if decision.section == SOURCES.name]
-        return PromptReport(
-            budget_tokens=self.budget_tokens,
-            used_tokens=allocation.used_tokens,
-            reserved_output_tokens=self.reserve_output_tokens,
-            is_exact=self.counter.is_exact,
-            counter=self.counter.name,
-            decisions=(system, *turns, *sources, question, *allocation.dropped),
-            sections=allocation.sections,
+    def _shorten(self, item: Item, tokens: int) -> Item | None:
+        if not isinstance(item, SourceItem):
+            return None
+        chunk, room = item.part.chunk, tokens - item.frame_tokens
+        text = shortened(chunk.text, fits=lambda text: self.counter.count(text) <= room)
+        if text is None:
+            return None
+        cut = replace(chunk, text=text, end_char=chunk.start_char + len(text))
+        return replace(
+            item,
+            tokens=item.frame_tokens + self.counter.count(text),
+            text=text,
+            span=Span(item.part.document, cut.start_char, cut.end_char),
+            part=item.part._replace(chunk=cut),
         )
 
+    def _is_static(self, item: Item) -> bool:
+        return any(section.name == item.section and section.stability == "static" for section in self._sections)
 
-@dataclass(frozen=True, eq=False)
-class _TurnItem(Item):
-    """A question of before with its answer."""
-
-    messages: tuple[Message, ...] = ()
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _SourceItem(Item):
-    """A hit."""
-
-    hit: Hit
+    def _is_exact(self, talk: Sequence[TalkItem]) -> bool:
+        calls = any(message.tool_calls for item in talk for message in item.messages)
+        return self.counter.is_exact_with_tools if calls else self.counter.is_exact
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
-    """All that is fixed before items are chosen; renders the request for any choice."""
+class _Talk:
+    """A conversation as candidates."""
 
-    template: PromptTemplate
-    values: Mapping[str, object]
-    system: str
-    question: str
-    """Framed."""
-    mark: str
+    items: list[TalkItem]
+    """The summary, if there is one, and the turns that may stand, newest first."""
+    older: list[TalkItem]
+    """The turns before."""
+    summary: Turn
+    problem: str
+    """Why there is no summary; empty where none is wanted, or there is one."""
 
-    def messages(self, kept: Sequence[Item]) -> tuple[Message, ...]:
-        framed = (
-            _framed(item.hit.chunk, mark=self.mark, number=number) for number, item in enumerate(_of_sources(kept), start=1)
-        )
-        slots = {**self.values, "sources": _JOINT.join(framed), "question": self.question}
-        user = self.template.render("user", **slots)
-        turns = [message for item in _of_turns(kept) for message in item.messages]
-        return (Message("system", self.system), *turns, Message("user", user))
-
-
-def _of_turns(kept: Sequence[Item]) -> list[_TurnItem]:
-    """The turns among the items, oldest first."""
-    return [item for item in reversed(kept) if isinstance(item, _TurnItem)]
-
-
-def _of_sources(kept: Sequence[Item]) -> list[_SourceItem]:
-    """The sources among the items, best first."""
-    return [item for item in kept if isinstance(item, _SourceItem)]
-
-
-def _by_rank(hits: Sequence[Hit]) -> list[Hit]:
-    return sorted(hits, key=lambda hit: (hit.rank, hit.chunk.id))
-
-
-def _framed(chunk: Chunk, *, mark: str, number: int) -> str:
-    place = chunk.heading if chunk.page is None else f"page {chunk.page}"
-    return frame_source(
-        well_formed(chunk.text), mark=mark, number=number, title=well_formed(chunk.title), place=well_formed(place)
-    )
-
-
-def _turns(history: Sequence[Message]) -> list[tuple[Message, ...]]:
-    """Cut a conversation before each message of the user; what stands before the first is left out.
-
-    Blank messages, which providers refuse, are left out too: of the user with the whole turn.
-    """
-    turns: list[list[Message]] = []
-    for message in history:
-        if message.role == "system":
-            raise PromptError("the history holds a system message", hint="pass turns of user and assistant only")
-        if message.role == "user":
-            turns.append([])
-        if turns and message.content.strip():
-            turns[-1].append(Message(message.role, well_formed(message.content)))
-    return [tuple(turn) for turn in turns if turn and turn[0].role == "user"]
+    def notes(self, kept: Sequence[Item]) -> Iterator[str]:
+        """What a reader of the answer should know: turns that the prompt holds neither whole nor in short."""
+        standing = {item.id for item in kept}
+        left_out = sum(item.id not in standing for item in self.items if item.section == HISTORY)
+        if not any(item.section == SUMMARY and item.id in standing for item in self.items):
+            left_out += len(self.older)
+        if left_out:
+            turns = "the first turn" if left_out == 1 else f"the first {left_out} turns"
+            why = f"; no summary of what was said: {self.problem}" if self.problem else ""
+            yield f"left out for want of room: {turns} of the conversation{why}"

@@ -2,44 +2,15 @@ import subprocess
 import sys
 
 import pytest
+from adversarial_counters import COUNTERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmapp.errors import PromptError, QuestionTooLongError, TokenBudgetExceededError
 from llmapp.frames import REFUSAL, read_question, read_sources
 from llmapp.prompting.assembly import Assembler
-from llmapp.prompting.counting import BpeCounter, EstimateCounter, well_formed
-from llmapp.testing.fakes import ByteCounter
+from llmapp.prompting.counting import EstimateCounter, well_formed
 from llmapp.types import Chunk, Hit, Message
-
-
-class JointCounter:
-    """Words, and one token more for every line that is joined to another: parts always cost less than the whole."""
-
-    name = "joints"
-    is_exact = True
-    is_exact_with_tools = False
-
-    def count(self, text):
-        return len(text.split()) + text.count("\n")
-
-    def upper_bound(self, text):
-        return self.count(text)
-
-    def count_request(self, messages, *, tools=()):
-        return 3 + sum(4 + self.count(message.content) for message in messages) + 2 * max(0, len(messages) - 1)
-
-
-class SquareCounter(JointCounter):
-    """Grows faster than its text: sums are far too small."""
-
-    name = "square"
-
-    def count(self, text):
-        return len(text) // 4 + len(text) ** 2 // 20_000
-
-
-COUNTERS = [BpeCounter(), BpeCounter("cl100k_base"), EstimateCounter(), ByteCounter(), JointCounter(), SquareCounter()]
 
 _TEXTS = st.one_of(
     st.text(max_size=60),
@@ -63,7 +34,9 @@ _HISTORY = st.lists(st.builds(Message, st.sampled_from(["user", "assistant"]), _
 
 
 def _hit(text, rank, *, title="Claims handbook", page=None, heading=""):
-    chunk = Chunk(f"chunk-{rank}", "docs", "a", "file:///a", title, text, 0, len(text), page=page, heading=heading)
+    chunk = Chunk(
+        f"chunk-{rank}", "docs", f"document-{rank}", "file:///a", title, text, 0, len(text), page=page, heading=heading
+    )
     return Hit(chunk, score=1 / rank, rank=rank, retriever="fused")
 
 
