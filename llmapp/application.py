@@ -15,7 +15,7 @@ from llmapp.config import load_settings
 from llmapp.documents import Documents
 from llmapp.errors import EmbedderMismatchError, NothingIngestedError
 from llmapp.filters import Filter, Where, parse_filter
-from llmapp.types import LOCAL_USER, Answer, Found, Hit, Message, Principal
+from llmapp.types import LOCAL_USER, Answer, Found, Hit, Message, Principal, Prompt
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -81,6 +81,16 @@ class Status:
         yield "vectors in", ", ".join(part for part in (self.store, self.store_note) if part)
         if self.degraded:
             yield "degraded", self.degraded
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a question would be answered from."""
+
+    prompt: Prompt
+    """As it would be sent, with its report in full."""
+    found: Found
+    """What was found for it: all that the prompt could hold."""
 
 
 class App(Documents):
@@ -162,6 +172,26 @@ class App(Documents):
         with counted() as spending:
             found = self.retriever.search(query, principal=principal, top_k=wanted, where=_filter(where))
         return replace(found, cost_usd=spending.nano_usd / NANO_PER_USD)
+
+    def preview(
+        self,
+        question: str,
+        *,
+        principal: Principal = LOCAL_USER,
+        history: Sequence[Message] = (),
+        where: Where | None = None,
+    ) -> Preview:
+        """The prompt that a question would get; the chat model is not asked, and it costs what `find` costs.
+
+        What is searched for is the question as it stands: it is not put in other words, which the chat model does
+        (`retrieval.rewrite`, `retrieval.queries`). See `answer` for the arguments.
+
+        Raises:
+            FilterError, PromptError, RetrievalError: As `search`.
+            TokenBudgetExceededError: Not even the smallest prompt fits.
+        """
+        found = self.find(question, principal=principal, where=where)
+        return Preview(self.assembler.assemble(question, found.hits, history=history), found)
 
     def fields(self, *, principal: Principal = LOCAL_USER) -> list[FieldRecord]:
         """The fields that a filter may name, of documents that `principal` may read, by name."""

@@ -106,6 +106,7 @@ def test_every_verb_is_in_the_readme():
         "prompt list",
         "prompt show",
         "prompt diff",
+        "prompt preview",
         "eval retrieval",
         "eval answers",
         "eval gate",

@@ -10,26 +10,21 @@ from pydantic import JsonValue
 
 from llmapp.catalog.records import FieldRecord, QuarantineRecord
 from llmapp.errors import LLMAppError
-from llmapp.types import Answer, Citation, Found, Hit
+from llmapp.prompting.views.shape import report_shape
+from llmapp.types import Answer, Chunk, Citation, Found, Hit
 
 Shape: TypeAlias = dict[str, JsonValue]
 
 
 def answer_shape(answer: Answer) -> Shape:
     """An answer with its citations, cost and prompt report."""
-    report = answer.report
     return {
         "answer": answer.text,
         "citations": [citation_shape(citation) for citation in answer.citations],
         "model": answer.model,
         "usage": asdict(answer.usage),
         "cost_usd": answer.cost_usd,
-        "prompt": {
-            "budget_tokens": report.budget_tokens,
-            "used_tokens": report.used_tokens,
-            "kept": report.kept,
-            "dropped": report.dropped,
-        },
+        "prompt": report_shape(answer.report),
         "queries": list(answer.queries),
         "notes": list(answer.notes),
         "timings_s": {stage: round(seconds, 6) for stage, seconds in answer.timings_s.items()},
@@ -52,6 +47,11 @@ def citation_shape(citation: Citation) -> Shape:
 def found_shape(found: Found) -> Shape:
     """Hits, best first, what was left out, and what it has cost."""
     return {"hits": [_hit_shape(hit) for hit in found.hits], "notes": list(found.notes), "cost_usd": found.cost_usd}
+
+
+def labels(found: Found) -> dict[str, str]:
+    """How a person knows a chunk, by its id: title and place of the document."""
+    return {hit.chunk.id: _label(hit.chunk) for hit in found.hits}
 
 
 def fields_shape(fields: Sequence[FieldRecord]) -> Shape:
@@ -94,3 +94,10 @@ def _hit_shape(hit: Hit) -> Shape:
         "page": chunk.page,
         "text": chunk.text,
     }
+
+
+def _label(chunk: Chunk) -> str:
+    if chunk.page is not None:
+        return f"{chunk.title}, page {chunk.page}"
+    begins_with_title = chunk.heading.startswith(chunk.title)
+    return chunk.heading if begins_with_title else " › ".join(part for part in (chunk.title, chunk.heading) if part)

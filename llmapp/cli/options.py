@@ -22,6 +22,10 @@ AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Config: TypeAlias = Annotated[
     Path | None, typer.Option("--config", "-c", help="llmapp.toml or its folder; else the nearest one above is taken.")
 ]
+Question: TypeAlias = Annotated[str, typer.Argument(help="The question; - reads it from standard input.")]
+Where: TypeAlias = Annotated[
+    str | None, typer.Option("--where", "-w", help="Only in documents that satisfy this filter, e.g. 'year >= 2023'.")
+]
 
 _output: ContextVar[TextIO | None] = ContextVar("_output", default=None)
 """Standard output as it was before foreign code was kept from it."""
@@ -51,3 +55,8 @@ def quiet(*, as_json: bool) -> Iterator[None]:
 def print_json(shape: Shape) -> None:
     """Print one JSON object on one line."""
     (_output.get() or sys.stdout).write(json.dumps(shape, ensure_ascii=False) + "\n")
+
+
+def read_question(text: str) -> str:
+    """What is asked: the argument, or standard input where it is ``-``."""
+    return sys.stdin.read().strip() if text == "-" else text

@@ -1,4 +1,4 @@
-"""Verbs on prompts: `list`, `show` and `diff` of templates."""
+"""Verbs on prompts: `list`, `show` and `diff` of templates, and `preview` of what a question gets."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmapp.cli.errors import reported
-from llmapp.cli.options import AsJson, Config, print_json
+from llmapp.cli.options import AsJson, Config, Question, Where, opened, print_json, read_question
 
 if TYPE_CHECKING:
     from llmapp.app.shapes import Shape
+    from llmapp.application import Preview
     from llmapp.config import Settings
     from llmapp.prompting.templates import PromptTemplate, TemplateLibrary
 
@@ -64,6 +65,55 @@ def diff(
             print_json({"first": first.identity, "second": second.identity, "diff": text})
         else:
             _print_difference(text or f"{second.identity} is as {first.identity} is\n")
+
+
+@app.command()
+def preview(
+    question: Question,
+    config: Config = None,
+    where: Where = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write it as an HTML page.")] = None,
+    messages: Annotated[
+        bool, typer.Option("--messages", help="Show the request as well, as the model would read it.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a question would be answered from, and what was left out; no model is asked, it costs what a search costs."""
+    with opened(config, as_json=as_json) as application:
+        asked = read_question(question)
+        previewed = application.preview(asked, where=where)
+        if html is not None:
+            _write_page(html, previewed, asked)
+        if as_json:
+            print_json(_preview_shape(previewed, with_messages=messages))
+        else:
+            from rich.console import Console
+
+            from llmapp.cli.waterfall import print_preview
+
+            print_preview(Console(), previewed, with_messages=messages)
+            typer.echo(f"  written to {html}") if html is not None else None
+
+
+def _write_page(file: Path, previewed: Preview, question: str) -> None:
+    from llmapp.app.shapes import labels
+    from llmapp.errors import ConfigError
+    from llmapp.prompting.views.page import prompt_page
+
+    page = prompt_page(previewed.prompt, question=question, labels=labels(previewed.found))
+    try:
+        file.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written: {error}", hint="name a file in a folder that is there") from error
+
+
+def _preview_shape(previewed: Preview, *, with_messages: bool) -> Shape:
+    from llmapp.app.shapes import found_shape
+    from llmapp.prompting.views.shape import message_shape, report_shape
+
+    found = found_shape(previewed.found)
+    messages: Shape = {"messages": [message_shape(each) for each in previewed.prompt.messages]} if with_messages else {}
+    return {"prompt": report_shape(previewed.prompt.report), **found, **messages}
 
 
 @contextmanager

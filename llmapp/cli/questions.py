@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
-from llmapp.cli.options import AsJson, Config, opened, print_json
+from llmapp.cli.options import AsJson, Config, Question, Where, opened, print_json, read_question
 
 _TopK = Annotated[int | None, typer.Option("--top-k", "-k", min=1, max=1000, help="Hits to return.")]
-_Where = Annotated[
-    str | None, typer.Option("--where", "-w", help="Only in documents that satisfy this filter, e.g. 'year >= 2023'.")
-]
-_Question = Annotated[str, typer.Argument(help="The question; - reads it from standard input.")]
 
 
-def ask(question: _Question, config: Config = None, where: _Where = None, as_json: AsJson = False) -> None:
+def ask(question: Question, config: Config = None, where: Where = None, as_json: AsJson = False) -> None:
     """Answer a question from the documents, with citations."""
     with opened(config, as_json=as_json) as app:
-        answer = app.ask(_read(question), where=where)
+        answer = app.ask(read_question(question), where=where)
         if as_json:
             from llmapp.app.shapes import answer_shape
 
@@ -36,12 +31,12 @@ def search(
     query: Annotated[str, typer.Argument(help="What to look for; - reads it from standard input.")],
     config: Config = None,
     top_k: _TopK = None,
-    where: _Where = None,
+    where: Where = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the chunks nearest to a query, without an answer; it costs what embedder and reranker cost."""
     with opened(config, as_json=as_json) as app:
-        found = app.find(_read(query), top_k=top_k, where=where)
+        found = app.find(read_question(query), top_k=top_k, where=where)
         if as_json:
             from llmapp.app.shapes import found_shape
 
@@ -68,7 +63,3 @@ def fields(config: Config = None, as_json: AsJson = False) -> None:
             from llmapp.cli.render import print_fields
 
             print_fields(Console(), found)
-
-
-def _read(text: str) -> str:
-    return sys.stdin.read().strip() if text == "-" else text

@@ -10,6 +10,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from llmapp.types import Outcome
+
 
 class _Exact(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -108,13 +110,44 @@ class UsageBody(_Exact):
     cache_write_tokens: int
 
 
+class SectionBody(_Exact):
+    """What a section of the prompt asked for, and what it got. Tokens."""
+
+    name: str
+    tier: int
+    asked_tokens: int
+    min_tokens: int
+    max_tokens: int
+    got_tokens: int
+
+
+class DecisionBody(_Exact):
+    """What became of a part of the prompt, or of a candidate for it."""
+
+    item: str
+    section: str
+    outcome: Outcome
+    tokens: int
+    reason: str
+    score: float | None
+    marginal_tokens: int | None
+    placed_tokens: int | None
+
+
 class PromptBody(_Exact):
     """How the token budget was spent; kept and dropped count sources."""
 
     budget_tokens: int
     used_tokens: int
+    reserved_output_tokens: int
+    static_prefix_tokens: int
+    is_exact: bool
+    counter: str
+    template: str
     kept: int
     dropped: int
+    sections: list[SectionBody]
+    decisions: list[DecisionBody]
 
 
 class AnswerBody(_Exact):

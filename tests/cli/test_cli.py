@@ -16,6 +16,10 @@ from llmapp.types import Found
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples/01_ask_your_files"
 ANSWER_KEYS = {"answer", "citations", "model", "usage", "cost_usd", "prompt", "queries", "notes", "timings_s"}
+PROMPT_KEYS = {
+    "budget_tokens", "used_tokens", "reserved_output_tokens", "static_prefix_tokens", "is_exact", "counter", "template",
+    "kept", "dropped", "sections", "decisions",
+}  # fmt: skip
 CITATION_KEYS = {"number", "uri", "title", "page", "start_char", "end_char", "quote"}
 HIT_KEYS = {"rank", "score", "uri", "document_id", "chunk_id", "start_char", "end_char", "page", "text"}
 ERROR_KEYS = {"code", "message", "hint", "retryable"}
@@ -43,7 +47,9 @@ def read(*arguments):
 def test_an_answer_has_the_documented_shape(project):
     answer = read("ask", "What is the deductible for natural hazards in Saxony?", "-c", str(project))
     assert set(answer) == ANSWER_KEYS
-    assert set(answer["prompt"]) == {"budget_tokens", "used_tokens", "kept", "dropped"}
+    assert set(answer["prompt"]) == PROMPT_KEYS
+    assert {share["name"] for share in answer["prompt"]["sections"]} >= {"history", "sources"}
+    assert [d["item"] for d in answer["prompt"]["decisions"] if d["section"] == "question"] == ["question"]
     assert answer["citations"]
     assert all(set(citation) == CITATION_KEYS for citation in answer["citations"])
     assert answer["prompt"]["used_tokens"] <= answer["prompt"]["budget_tokens"]

@@ -5,6 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from llmapp.application import App
 from llmapp.cli.main import app
 from llmapp.prompting.templates import load_template
 
@@ -73,3 +74,52 @@ def test_an_unknown_template_is_told_with_the_nearest(project):
     done = invoke(project, "show", "sqll")
     assert done.exit_code == 9
     assert "did you mean sql?" in done.stderr
+
+
+@pytest.fixture
+def handbook(project):
+    (project / "llmapp.toml").write_text('[[sources]]\nname = "docs"\nacl = ["public"]\nsettings.path = "documents"\n')
+    (project / "documents").mkdir()
+    (project / "documents/water.md").write_text("# Water\n\nWater damage is reported within seven days.\n", encoding="utf-8")
+    assert CliRunner().invoke(app, ["ingest", "-c", str(project)]).exit_code == 0
+    return project
+
+
+def test_a_preview_shows_every_part_and_asks_no_model(handbook, monkeypatch):
+    monkeypatch.setattr(App, "model", property(lambda _: pytest.fail("the model was asked for")))
+    found = read(handbook, "preview", "When is water damage reported?", "--messages")
+    assert [(d["section"], d["outcome"]) for d in found["prompt"]["decisions"]] == [
+        ("system", "kept"), ("sources", "kept"), ("question", "kept")
+    ]  # fmt: skip
+    assert found["hits"][0]["chunk_id"] == found["prompt"]["decisions"][1]["item"]
+    assert "in rhyme" in found["messages"][0]["content"]
+    assert "messages" not in read(handbook, "preview", "When?")
+    assert found["cost_usd"] == 0
+
+
+def test_a_preview_is_a_waterfall_on_a_terminal(handbook, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "140")
+    shown = invoke(handbook, "preview", "When is water damage reported?").output
+    for words in ("sources", "asked", "Water", "kept: pinned", "of 3,000 tokens", "█", "free ·"):
+        assert words in shown
+    assert "seven days" not in shown
+    assert "seven days" in invoke(handbook, "preview", "When is water damage reported?", "--messages").output
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = invoke(handbook, "preview", "When is water damage reported?").output
+    assert "█" not in narrow
+    assert max(map(len, narrow.splitlines()[:8])) <= 80
+
+
+def test_a_preview_is_written_as_a_page(handbook):
+    done = invoke(handbook, "preview", "When is water damage reported?", "--html", str(handbook / "prompt.html"))
+    assert done.exit_code == 0
+    html = (handbook / "prompt.html").read_text(encoding="utf-8")
+    assert html.startswith("<!doctype html>")
+    assert "Water" in html
+    refused = invoke(handbook, "preview", "When?", "--html", str(handbook / "no/prompt.html"))
+    assert refused.exit_code == 3
+    assert "cannot be written" in refused.stderr
+
+
+def test_a_preview_of_nothing_is_refused(handbook):
+    assert invoke(handbook, "preview", " ").exit_code == 9

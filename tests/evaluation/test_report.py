@@ -7,10 +7,10 @@ import pytest
 
 from llmapp.evaluation.answers import evaluate_answers
 from llmapp.evaluation.questions import Dataset, Question
-from llmapp.evaluation.report.elements import el, page
 from llmapp.evaluation.report.plots import histogram
 from llmapp.evaluation.report.writing import _round_up, answers_page, retrieval_page
 from llmapp.evaluation.retrieval import evaluate_retrieval
+from llmapp.pages import el, page
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&\x00\ud800"
 QUESTIONS = (

@@ -7,8 +7,8 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from llmapp.evaluation.report.elements import el
 from llmapp.evaluation.statistics import Interval
+from llmapp.pages import el
 
 _WIDTH, _HEIGHT = 380.0, 190.0
 _LEFT, _BOTTOM, _TOP = 34.0, 24.0, 14.0

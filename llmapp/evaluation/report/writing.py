@@ -9,8 +9,8 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from llmapp.evaluation.measures import HEADLINES, MAIN, RECALL_AT
-from llmapp.evaluation.report.elements import el, page, table
 from llmapp.evaluation.report.plots import curve, histogram, whisker
+from llmapp.pages import el, page, table
 
 if TYPE_CHECKING:
     from pydantic import JsonValue

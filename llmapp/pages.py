@@ -46,15 +46,15 @@ def el(tag: str, *children: Element | str, **attributes: str | float) -> Element
     return element
 
 
-def page(title: str, *sections: Element) -> str:
-    """A whole document."""
+def page(title: str, *sections: Element, style: str = "") -> str:
+    """A whole document; `style` is CSS of its own, behind that of all pages."""
     head = el(
         "head",
         el("meta", charset="utf-8"),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("meta", http_equiv="Content-Security-Policy", content="default-src 'none'; style-src 'unsafe-inline'"),
         el("title", title),
-        el("style", _STYLE),
+        el("style", _STYLE + style),
     )
     document = el("html", head, el("body", el("main", *sections)), lang="en")
     return "<!doctype html>\n" + tostring(document, encoding="unicode", method="html") + "\n"
