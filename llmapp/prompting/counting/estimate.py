@@ -5,7 +5,7 @@
     + so much for each digit and repeated character        many vocabularies hold no long ones
     never more than the bytes of the text                  which no byte-level encoding exceeds
 
-The figures cover every one of five vocabularies on 39 kinds of text, and are made by ``benchmarks/token_counters.py --fit``
+The figures cover every one of five vocabularies on 40 kinds of text, and are made by ``benchmarks/token_counters.py --fit``
 (2026-11: o200k, cl100k, the public one of older Claude models, DeepSeek's, SmolLM2's).
 """
 

