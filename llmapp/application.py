@@ -184,14 +184,15 @@ class App(Documents):
         """The prompt that a question would get; the chat model is not asked, and it costs what `find` costs.
 
         What is searched for is the question as it stands: it is not put in other words, which the chat model does
-        (`retrieval.rewrite`, `retrieval.queries`). See `answer` for the arguments.
+        (`retrieval.rewrite`, `retrieval.queries`). See `answer` for the arguments; a `history` that is cut is summed up as
+        the settings say (`prompt.summarize_history`), by the chat model.
 
         Raises:
             FilterError, PromptError, RetrievalError: As `search`.
             TokenBudgetExceededError: Not even the smallest prompt fits.
         """
         found = self.find(question, principal=principal, where=where)
-        return Preview(self.assembler.assemble(question, found.hits, history=history), found)
+        return Preview(self.assembler.assemble(question, found.hits, history=history, measure=True), found)
 
     def fields(self, *, principal: Principal = LOCAL_USER) -> list[FieldRecord]:
         """The fields that a filter may name, of documents that `principal` may read, by name."""

@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, Field, JsonValue, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -26,6 +26,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from llmapp.config.prompt import PromptSettings
 from llmapp.config.retrieval import RetrievalSettings
 from llmapp.config.table import Table
 from llmapp.errors import ConfigError, UnknownSettingError
@@ -132,25 +133,6 @@ class IndexSettings(Table):
     """Address of the PostgreSQL with pgvector: ``postgresql://HOST:PORT/DATABASE``; one with a password from the environment only: ``LLMAPP_INDEX__PGVECTOR_URL``."""
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     """Arguments of a class of your own; a secret is written ``{ env = "NAME" }``."""
-
-
-class PromptSettings(Table):
-    """What a prompt says, and how large it may be."""
-
-    template: str = Field(default="answer_with_sources", min_length=1)
-    """The fixed words, ``NAME`` or ``NAME@VERSION``: a file of the folder ``prompts/`` beside llmapp.toml, else a built-in one."""
-    budget_tokens: int = Field(default=3000, ge=1)
-    """Tokens of a whole request, answer not included."""
-    context_window_tokens: int | None = Field(default=None, ge=1)
-    """Tokens that the model takes, input and output together; None is what the model catalog says of it, else no limit."""
-    max_question_chars: int = Field(default=20_000, ge=1)
-    """Longer questions are refused."""
-    order: Literal["score", "edges", "document"] = "score"
-    """How sources stand: the best first (``score``), the best first and last (``edges``), or as their documents have them (``document``)."""
-    history_share: float | None = Field(default=None, ge=0, le=1)
-    """Part of the budget that earlier turns may have; above it they are cut to half of it. None is the template's own, a quarter."""
-    summarize_history: bool = False
-    """Whether the chat model writes a summary of the turns that are cut; a paid call each time that they are."""
 
 
 class BudgetSettings(Table):

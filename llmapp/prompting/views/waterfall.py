@@ -30,20 +30,20 @@ class Group:
 
     section: str
     share: SectionShare | None
-    """None of a section that always stands, as the rules and the question do."""
+    """None where the report tells of none."""
     bars: tuple[Bar, ...]
     """In the order of the prompt, what was left out last; empty where a section had no candidate."""
 
 
 def waterfall(report: PromptReport, labels: Mapping[str, str] | None = None) -> tuple[Group, ...]:
-    """The sections of a prompt, in its order, with their bars.
+    """The sections of a prompt, in the order of its report, with their bars.
 
     Args:
         report: Of the prompt.
         labels: How a person knows an item, by its name in the report; others are called by that name.
     """
     shares = {share.name: share for share in report.sections}
-    groups: dict[str, list[Bar]] = {}
+    groups: dict[str, list[Bar]] = {name: [] for name in shares}
     start_tokens = 0
     for decision in report.decisions:
         is_in = decision.outcome != "dropped"
@@ -55,8 +55,6 @@ def waterfall(report: PromptReport, labels: Mapping[str, str] | None = None) -> 
         )
         groups.setdefault(decision.section, []).append(bar)
         start_tokens += bar.tokens if is_in else 0
-    for name in shares:
-        groups.setdefault(name, [])
     return tuple(Group(name, shares.get(name), tuple(bars)) for name, bars in groups.items())
 
 

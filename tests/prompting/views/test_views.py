@@ -27,7 +27,11 @@ REPORT = PromptReport(
         Decision("question", "question", "kept", 50, "pinned"),
         Decision("c", "sources", "dropped", 900, "over budget", 0.1),
     ),
-    sections=(SectionShare("history", 1, 0, 0, 250, 0), SectionShare("sources", 2, 1_190, 0, 850, 190)),
+    sections=(
+        SectionShare("system", 0, 100, 100, 100, 100),
+        SectionShare("history", 1, 0, 0, 250, 0),
+        SectionShare("sources", 2, 1_190, 0, 850, 190),
+    ),
     template="rules@1",
     static_prefix_tokens=100,
 )
@@ -73,12 +77,12 @@ def test_bars_follow_each_other_and_what_was_left_out_begins_where_the_prompt_en
     assert bars["c"].decision.outcome == "dropped"
 
 
-def test_sections_stand_in_the_order_of_the_prompt_with_their_claims_those_without_a_candidate_last():
+def test_sections_stand_in_the_order_of_the_prompt_with_their_claims_and_so_do_those_without_a_candidate():
     groups = waterfall(REPORT, {"a": "Handbook, page 3"})
     assert [(group.section, group.share is None) for group in groups] == [
-        ("system", True), ("sources", False), ("question", True), ("history", False)
+        ("system", False), ("history", False), ("sources", False), ("question", True)
     ]  # fmt: skip
-    assert [bar.label for bar in groups[1].bars] == ["Handbook, page 3", "b", "c"]
+    assert [bar.label for bar in groups[2].bars] == ["Handbook, page 3", "b", "c"]
 
 
 def test_the_shape_has_every_field_of_the_report(prompt):
