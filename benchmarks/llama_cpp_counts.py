@@ -6,15 +6,16 @@ python benchmarks/llama_cpp_counts.py SmolLM2-135M-Instruct.Q4_1.gguf      # e.g
 
 from __future__ import annotations
 
-import json
 import random
 import sys
-import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import xllamacpp
+from pydantic import JsonValue
 from token_texts import texts
 
+from llmapp.fetching import Fetcher
 from llmapp.models.token_endpoints import count_endpoint
 from llmapp.prompting.counting import GgufCounter
 from llmapp.types import Message
@@ -43,14 +44,14 @@ def _serve(path: Path) -> str:
 
 
 def _tokens(server: str, text: str) -> int:
-    body = json.dumps({"content": text, "add_special": False, "parse_special": True}).encode()
-    request = urllib.request.Request(f"{server}/tokenize", body, {"content-type": "application/json"})
-    with urllib.request.urlopen(request) as answer:
-        return len(json.load(answer)["tokens"])
+    body: JsonValue = {"content": text, "add_special": False, "parse_special": True}
+    with Fetcher(allow_private=True) as fetcher:
+        answer = fetcher.request("POST", f"{server}/tokenize", json=body).checked().json()
+    return len(answer["tokens"])
 
 
-def _pieces() -> list[str]:
-    chance = random.Random(3)
+def _pieces() -> Iterator[str]:
+    chance = random.Random(3)  # noqa: S311 - nothing secret
     kinds = list(texts(Path(sys.argv[2]) if len(sys.argv) > 2 else None).values())
     for _ in range(PIECES):
         text = chance.choice(kinds)

@@ -48,9 +48,11 @@ def test_a_request_is_asked_once_and_remembered_with_its_tools(counter, endpoint
     assert counter.name == "provider:anthropic:claude"
 
 
-def test_texts_and_empty_requests_are_estimated_without_a_call(counter, endpoint):
+def test_texts_and_parts_of_requests_are_estimated_without_a_call(counter, endpoint):
     assert counter.count("abc") == 3 <= counter.upper_bound("abc")
     assert counter.count_request([]) == 3
+    assert counter.count_request([Message("system", "abc")]) == 3 + 4 + 3
+    assert counter.count_request([Message("user", "a"), Message("assistant", "b")]) == 3 + 2 * 5
     assert endpoint.asked == []
 
 
