@@ -55,8 +55,9 @@ def input_bound_tokens(messages: Sequence[BaseMessage], options: Mapping[str, ob
 
 def _text_tokens(messages: Sequence[Message], counter: TokenCounter) -> int:
     with suppress(PromptError):  # a chat template may refuse turns as they stand here, without their calls
-        if counter.is_exact:
-            return counter.count_request(messages)
+        tokens = counter.count_request(messages) if counter.is_exact else 0
+        if counter.is_exact:  # a provider that is asked may have failed just now
+            return tokens
     return sum(_bytes(message.content) for message in messages)
 
 

@@ -35,6 +35,18 @@ class RefusingCounter(ByteCounter):
         raise PromptError("the chat template of the model refuses the request")
 
 
+class FailingCounter(ByteCounter):
+    """As one whose provider gives no count when it is asked."""
+
+    def count_request(self, messages, *, tools=()):
+        self.is_exact = False
+        return 1
+
+
+def test_a_count_that_turns_out_to_be_an_estimate_is_not_taken_for_a_bound():
+    assert input_bound_tokens([HumanMessage("a" * 100)], {}, FailingCounter()) == 100 + 2 * 16
+
+
 def test_turns_that_a_chat_template_refuses_are_bounded_by_their_bytes():
     assert input_bound_tokens([HumanMessage("ä" * 100)] * 2, {}, RefusingCounter()) == 400 + 3 * 16
 
