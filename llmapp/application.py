@@ -181,7 +181,7 @@ class App(Documents):
         history: Sequence[Message] = (),
         where: Where | None = None,
     ) -> Preview:
-        """The prompt that a question would get; the chat model is not asked, and it costs what `find` costs.
+        """The prompt that a question would get; nothing is answered, and it costs what `find` costs.
 
         What is searched for is the question as it stands: it is not put in other words, which the chat model does
         (`retrieval.rewrite`, `retrieval.queries`). See `answer` for the arguments; a `history` that is cut is summed up as

@@ -61,6 +61,7 @@ def _parts(app: App) -> Iterator[Finding]:
         "embedder": lambda: _embedder(app),
         "model": lambda: f"{app.model_name} ({type(app.model).__name__})",
         "price": lambda: app.prices.price(app.model_name).source,
+        "template": lambda: _template(app),
         "index": lambda: _index(app),
     }
     for name, check in checks.items():
@@ -68,6 +69,13 @@ def _parts(app: App) -> Iterator[Finding]:
             yield Finding(name, "ok", check())
         except LLMAppError as error:
             yield Finding(name, "failed", error.message, error.hint)
+
+
+def _template(app: App) -> str:
+    """The one in use, read whole: otherwise the first question would tell that it is wrong."""
+    template = app.templates.get(app.settings.prompt.template)
+    template.require("user", "sources", "question")
+    return f"{template.identity}, {'built in' if template.is_built_in else template.file}"
 
 
 def _embedder(app: App) -> str:

@@ -78,7 +78,7 @@ def preview(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a question would be answered from, and what was left out; no model is asked, it costs what a search costs."""
+    """Show what a question would be answered from, and what was left out; it costs what a search costs."""
     with opened(config, as_json=as_json) as application:
         asked = read_question(question)
         previewed = application.preview(asked, where=where)

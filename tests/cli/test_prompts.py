@@ -123,3 +123,12 @@ def test_a_preview_is_written_as_a_page(handbook):
 
 def test_a_preview_of_nothing_is_refused(handbook):
     assert invoke(handbook, "preview", " ").exit_code == 9
+
+
+def test_doctor_tells_of_a_template_that_is_wrong(handbook):
+    file = handbook / "prompts/answer_with_sources.md"
+    file.write_text(file.read_text(encoding="utf-8").replace("{{ sources }}", "{{ sources * 2 }}"), encoding="utf-8")
+    done = CliRunner().invoke(app, ["doctor", "-c", str(handbook), "--json"])
+    (check,) = (check for check in json.loads(done.stdout)["checks"] if check["name"] == "template")
+    assert (done.exit_code, check["outcome"]) == (1, "failed")
+    assert "answer_with_sources.md, line 31: Mul" in check["detail"]
