@@ -22,13 +22,21 @@ _HYPHENS = dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-")
 _UNWRITTEN = "\u00ad\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed\u200c\u200d\u2060\ufe00-\ufe0f\ufeff"
 """Accents that stand alone, points of Hebrew and Arabic, and what only joins or breaks: left out."""
 
+_ABOVE = re.compile("[\u0e48-\u0e4b\u0e4d]{2,}|[\u0ec8-\u0ecb\u0ecd]{2,}")
+"""The tone mark and the circle that stand above a letter of Thai or Lao: they look alike in either order, and Unicode keeps it."""
+_CIRCLES = "\u0e4d\u0ecd"
+
 
 def fold(text: str) -> str:
     """The one spelling of a text; in time linear in its length."""
     if text.isascii():
         return text.lower()
     normal = unicodedata.normalize("NFKC", _too_many_marks().sub(r"\1", text))
-    return normal.casefold().translate(_FOLDS)
+    return _ABOVE.sub(_circle_last, normal.casefold().translate(_FOLDS))
+
+
+def _circle_last(marks: re.Match[str]) -> str:
+    return "".join(sorted(marks[0], key=_CIRCLES.__contains__))
 
 
 class _Folds(dict[int, str]):

@@ -14,13 +14,45 @@ ENGLISH = Words("en")
 
 
 def test_an_identifier_is_a_term_as_it_is_written_beside_its_parts():
-    assert ENGLISH.terms("INV-2031/7") == ["inv-2031/7", "inv", "2031", "7"]
+    assert ENGLISH.terms("INV-2031/7") == ["inv-2031/7", "inv-2031", "inv", "2031", "7"]
     assert ENGLISH.terms("v1.2.3")[0] == "v1.2.3"
     assert ENGLISH.terms("foo_bar") == ["foo_bar", "foo", "bar"]
     assert ENGLISH.terms("well-known and/or") == ["well", "known", "and", "or"]
     assert ENGLISH.terms("1,000.50 or 1,2, 3")[:2] == ["1,000.50", "1"]
     assert ENGLISH.terms("INV\u20112031/7") == ENGLISH.terms("INV-2031/7")
     assert ENGLISH.terms("write to A@b.com.") == ["write", "to", "a@b.com", "a", "b", "com"]
+
+
+@pytest.mark.parametrize(
+    ("identifier", "text"),
+    [
+        ("INV-2031", "see https://jira.acme.com/browse/INV-2031 about it"),
+        ("INV-2031", "attached: INV-2031.pdf"),
+        ("INV_2031", "//files/claims/INV_2031.docx"),
+        ("jira.acme.com", "https://jira.acme.com/browse/INV-2031"),
+        ("ann@acme.com", "mailto:ann@acme.com"),
+        ("2031/7", "claims 2031/7,2031/8"),
+        ("2031/8", "claims 2031/7,2031/8"),
+        ("AT&T", "AT&T/Verizon"),
+    ],
+)
+def test_an_identifier_is_found_as_it_is_written_whatever_it_is_glued_to(identifier, text):
+    assert fold(identifier) in ENGLISH.question(identifier)
+    assert fold(identifier) in ENGLISH.terms(text)
+
+
+def test_two_words_that_an_ampersand_ties_are_one_name():
+    assert ENGLISH.question("AT&T revenue") == ["revenu", "at&t"]
+    assert ENGLISH.question("R&D") == ["r&d", "r", "d"]
+
+
+def test_a_comma_between_digits_glues_unless_it_parts_thousands():
+    assert ENGLISH.terms("1,234,567.50/3") == ["1,234,567.50/3", "1,234,567.50", "1", "234", "567", "50", "3"]
+    assert ENGLISH.terms("2031/7,2031/8")[:3] == ["2031/7,2031/8", "2031/7", "2031/8"]
+
+
+def test_a_host_name_is_no_file():
+    assert ENGLISH.terms("www.acme.com") == ["www.acme.com", "www", "acm", "com"]
 
 
 def test_what_stands_behind_a_word_tells_it_from_others():
@@ -49,6 +81,8 @@ def test_a_word_is_known_by_its_stem_and_a_word_with_a_digit_as_it_is():
         ("٢٠٣١", "2031"),
         ("שָׁלוֹם", "שלום"),
         ("so\u00adft", "soft"),
+        ("น\u0e49\u0e33", "น\u0e4d\u0e49า"),
+        ("ນ\u0ec9\u0eb3", "ນ\u0ecd\u0ec9າ"),
     ],
 )
 def test_what_reads_alike_is_spelled_alike(one, other):
@@ -126,7 +160,28 @@ def test_letters_without_end_are_no_question_without_end():
 
 
 @pytest.mark.parametrize(
-    "piece", ["x", "x-", "x.", "+", "#", "1,", "\u0323\u0300", "水", "ก", "é", "क्", "\uff21", "ø", "\u200d", "x\u0300"]
+    "piece",
+    [
+        "x",
+        "x-",
+        "x.",
+        "x/",
+        "1:",
+        "1.a/",
+        "\u0e4d\u0e49",
+        "+",
+        "#",
+        "1,",
+        "\u0323\u0300",
+        "水",
+        "ก",
+        "é",
+        "क्",
+        "\uff21",
+        "ø",
+        "\u200d",
+        "x\u0300",
+    ],
 )
 def test_time_is_linear_in_the_length_of_hostile_texts(piece):
     start = time.process_time()
