@@ -5,7 +5,8 @@ citations, the share that is expected (`citation precision`) and the share of th
 whether what can be answered was (`answered`) and what cannot was refused (`refused`). A question whose call failed is none of
 these, and is counted.
 
-Citations are compared with the expected quotes where there are any, else with the expected documents. Gao et al., "Enabling
+Citations are compared with the expected quotes where there are any, else with the expected documents. A citation is of a quote
+when it holds it, or is most of it, in a document where the quote may stand. Gao et al., "Enabling
 large language models to generate text with citations" (EMNLP 2023) have a model judge whether a passage supports a sentence;
 here a person has said what is expected, and nothing is paid.
 """
@@ -264,16 +265,22 @@ def _citations(
     question: Question, citations: Sequence[Citation], documents: Mapping[str, int], keys: Mapping[str, str]
 ) -> tuple[float | None, float]:
     """Precision, None where nothing is cited, and recall."""
+    names = [keys.get(citation.chunk_id, "") for citation in citations]
     if question.quotes:
         wanted = [plain(quote) for quote in question.quotes]
-        cited = [plain(citation.quote) for citation in citations]
-        supports = [any(quote in text or text in quote for quote in wanted) for text in cited]
-        recall = sum(any(quote in text or text in quote for text in cited) for quote in wanted) / len(wanted)
+        may_hold = [not documents or name in documents for name in names]
+        cited = [plain(citation.quote) if may else "" for citation, may in zip(citations, may_hold, strict=True)]
+        supports = [any(_is_of(quote, text) for quote in wanted) for text in cited]
+        recall = sum(any(_is_of(quote, text) for text in cited) for quote in wanted) / len(wanted)
     else:
-        names = [keys.get(citation.chunk_id, "") for citation in citations]
         supports = [name in documents for name in names]
         recall = len(documents.keys() & set(names)) / len(documents)
     return (sum(supports) / len(supports) if supports else None), recall
+
+
+def _is_of(quote: str, cited: str) -> bool:
+    """Whether cited words hold a quote, or are more than half of it."""
+    return quote in cited or (cited in quote and len(cited) > len(quote) / 2)
 
 
 def _abstention(outcomes: Sequence[Asked]) -> Abstention:

@@ -94,6 +94,32 @@ def test_expected_quotes_are_looked_for_in_the_cited_words(scripted):
     assert first(report_on(scripted("Water damage is reported within seven days [1]."), other), "citation precision") == 0.0
 
 
+@pytest.mark.parametrize(
+    ("cited", "where", "precision"),
+    [
+        ("Water damage is reported within seven days to the claims line.", "water.md", 1.0),
+        ("within seven days to the", "water.md", 1.0),
+        ("seven days", "water.md", 0.0),
+        ("a", "water.md", 0.0),
+        ("", "water.md", 0.0),
+        ("Water damage is reported within seven days to the claims line.", "bike.md", 0.0),
+    ],
+)
+def test_a_citation_is_of_a_quote_when_it_is_most_of_it_where_it_may_stand(scripted, monkeypatch, cited, where, precision):
+    app = scripted("It is seven days [1].")
+    answer = type(app).answer
+
+    async def citing(self, question, **options):
+        given = await answer(self, question, **options)
+        return replace(given, citations=tuple(replace(each, quote=cited) for each in given.citations))
+
+    monkeypatch.setattr(type(app), "answer", citing)
+    report = report_on(
+        app, Question("q", WATER.text, quotes=("within seven days to the claims line",), documents={where: 1})
+    )
+    assert (first(report, "citation precision"), first(report, "citation recall")) == (precision, precision)
+
+
 def test_refusals_are_right_where_nothing_answers_and_wrong_elsewhere(scripted):
     report = report_on(scripted("Seven days [1].", REFUSAL, REFUSAL, "The vet [1]."), WATER, VET, *again(WATER, VET))
     found = report.abstention
