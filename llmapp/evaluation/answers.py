@@ -16,7 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +25,7 @@ from llmapp.errors import ConfigError, CostError, DatasetError, LLMAppError
 from llmapp.evaluation.answer_text import contains, f1, refuses
 from llmapp.evaluation.corpora import asked, corpus_fingerprint
 from llmapp.evaluation.documents import Names, plain
-from llmapp.evaluation.incompleteness import failed, left_out
+from llmapp.evaluation.incompleteness import failed, left_out, without_index
 from llmapp.evaluation.questions import Dataset, Question, named
 from llmapp.evaluation.quotes import quotes_nowhere
 from llmapp.evaluation.scores import Scores, gather
@@ -214,6 +214,7 @@ class _Interview:
             self._is_over = self._failed >= _MOST_FAILURES or isinstance(error, CostError | ConfigError)
             return Asked(question, None, time.perf_counter() - started, f"{error.message} ({error.code})")
         self._failed = 0
+        answer = replace(answer, notes=(*answer.notes, *without_index(self._app)))
         return Asked(question, answer, time.perf_counter() - started)
 
 

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llmapp.application import App
 
 _SHOWN = 3
+
+
+def without_index(app: App) -> tuple[str, ...]:
+    """Why the last search of `app` went without the vector index that the settings name; nothing where it did not."""
+    return (f"the vector index did not serve: {app.dense.degraded}",) if app.dense.degraded else ()
 
 
 def left_out(notes: Sequence[Sequence[str]]) -> tuple[str, ...]:

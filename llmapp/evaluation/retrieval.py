@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +20,7 @@ import numpy as np
 from llmapp.errors import DatasetError
 from llmapp.evaluation.corpora import asked, corpus_fingerprint
 from llmapp.evaluation.documents import Names, plain
-from llmapp.evaluation.incompleteness import left_out
+from llmapp.evaluation.incompleteness import left_out, without_index
 from llmapp.evaluation.measures import MAIN, RECALL_AT, score_rankings
 from llmapp.evaluation.questions import Dataset, Question, named
 from llmapp.evaluation.quotes import quotes_nowhere
@@ -151,7 +151,8 @@ def evaluate_retrieval(
 
         def search(question: Question, top_k: int) -> Found:
             wanted = min(top_k, most)
-            return corpus_app.find(question.text, principal=question.principal, where=question.where, top_k=wanted)
+            found = corpus_app.find(question.text, principal=question.principal, where=question.where, top_k=wanted)
+            return replace(found, notes=(*found.notes, *without_index(corpus_app)))
 
         return rank_questions(
             corpus_app, dataset, search, depth=depth, progress=asking, corpus=corpus_fingerprint(app, dataset)

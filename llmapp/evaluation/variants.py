@@ -17,16 +17,21 @@ from llmapp.errors import ConfigError, UnknownSettingError
 
 @contextmanager
 def varied(app: App, changes: Sequence[str]) -> Iterator[App]:
-    """The same application with some settings changed; itself where there is nothing to change.
+    """The same application with some settings changed, for one run.
+
+    It is another one also where nothing changes, and closed at the end, so that the next one finds the vector index free. A
+    catalog whose full text was analysed in another language for it is brought back.
 
     Raises:
         ConfigError: As `with_changes`.
     """
-    if not changes:
-        yield app
-        return
-    with app.beside(with_changes(app.settings, changes)) as variant:
-        yield variant
+    settings = with_changes(app.settings, changes)
+    try:
+        with app.beside(settings) as variant:
+            yield variant
+    finally:
+        if settings.retrieval.language != app.settings.retrieval.language:
+            app.beside(app.settings).close()  # opening a catalog brings its full text to the language of the settings
 
 
 def with_changes(settings: Settings, changes: Sequence[str]) -> Settings:

@@ -1,12 +1,15 @@
 """A search is asked every question, and scored against what is expected."""
 
 import json
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import replace
 from random import Random
 
 import pytest
 
+from llmapp.application import App
 from llmapp.catalog.catalog import Catalog
 from llmapp.config import Settings
 from llmapp.errors import (
@@ -18,12 +21,14 @@ from llmapp.errors import (
     UnknownSettingError,
 )
 from llmapp.evaluation import corpora
+from llmapp.evaluation.answers import evaluate_answers
 from llmapp.evaluation.corpora import asked
 from llmapp.evaluation.datasets import load_dataset
 from llmapp.evaluation.questions import Dataset, Question
 from llmapp.evaluation.retrieval import evaluate_retrieval, rank_questions
 from llmapp.evaluation.tables import write_csv
 from llmapp.evaluation.variants import varied, with_changes
+from llmapp.retrieval.planning import Plan
 from llmapp.testing.fakes import HashEmbedder
 from llmapp.types import Found, Principal
 
@@ -163,6 +168,36 @@ def test_a_stage_that_was_left_out_is_counted_and_said(app_without_reranker):
     assert report.shape()["warnings"] == [said]
 
 
+def test_two_runs_both_find_the_index_and_one_that_does_not_is_said(app, monkeypatch):
+    monkeypatch.setattr("llmapp.retrieval.dense.plan", lambda *_, **__: Plan(fetch=1, readable=4, live=4))
+    indexed = with_changes(app.settings, ["retrieval.exact_up_to=0"])
+    question = Question("q", "What of water?", documents={"water.md": 1})
+    app.close()
+    with App(indexed, embedder=HashEmbedder(dim=256)) as again:
+        for changes in ((), ("retrieval.fusion=rrf",)):
+            with varied(again, changes) as variant:
+                assert report_on(variant, question).incomplete == ()
+                assert (variant.index_lock.held, variant.dense.degraded) == (True, None)
+        again.search("water")
+        with varied(again, ()) as variant:
+            (said,) = report_on(variant, question).incomplete
+            asked_of = evaluate_answers(variant, Dataset("own", (question,))).incomplete
+    assert "the vector index did not serve: another process holds the vector index; exact search serves (1 times)" in said
+    assert asked_of == (said,)
+
+
+def test_a_catalog_whose_language_was_changed_for_a_run_is_brought_back(app):
+    def analyses():
+        with closing(sqlite3.connect(app.settings.state / "catalog.db")) as catalog:
+            return [row[0] for row in catalog.execute("SELECT DISTINCT analysis FROM segments")]
+
+    before = analyses()
+    with pytest.raises(DatasetError), varied(app, ["retrieval.language=de"]) as variant:  # noqa: PT012 - while it is changed
+        assert analyses() != before
+        report_on(variant, Question("q", "What?", unanswerable=True))
+    assert analyses() == before
+
+
 def test_nothing_is_said_where_nothing_was_left_out(app):
     report = report_on(app, Question("q", "What of water?", documents={"water.md": 1}))
     assert report.incomplete == ()
@@ -262,8 +297,6 @@ def test_a_question_is_asked_within_its_filter(app):
 
 
 def test_without_documents_or_without_judgements_there_is_an_error(tmp_path, app):
-    from llmapp.application import App
-
     with (
         App(app.settings.model_copy(update={"root": tmp_path / "empty"}), embedder=HashEmbedder()) as empty,
         pytest.raises(NothingIngestedError),
@@ -300,7 +333,7 @@ def test_settings_are_changed_for_one_run_only(app):
         assert variant.settings.retrieval.top_k == 3
         assert len(variant.search("damage")) <= 3
     with varied(app, ()) as same:
-        assert same is app
+        assert (same is app, same.settings) == (False, app.settings)
 
 
 @pytest.mark.parametrize(
