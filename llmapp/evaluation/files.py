@@ -22,13 +22,13 @@ def check_places(*files: Path | None) -> None:
 
 
 def write_file(file: Path, text: str) -> None:
-    """Write a file, as it stands; an existing one is replaced.
+    """Write a file, as it stands; an existing one is replaced. Half a character, which UTF-8 cannot say, becomes ``?``.
 
     Raises:
         EvaluationError: It cannot be written.
     """
     try:
-        file.write_text(text, encoding="utf-8", newline="")
+        file.write_text(text, encoding="utf-8", errors="replace", newline="")
     except OSError as error:
         raise EvaluationError(f"{file} cannot be written: {error.strerror}", hint=_HINT) from error
 

@@ -38,6 +38,10 @@ def read_objects(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             value = json.loads(line)
         except json.JSONDecodeError as error:
             raise at_line(file, number, f"not JSON: {error.msg} at character {error.pos}") from error
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists in lists
+            raise at_line(
+                file, number, "not JSON that can be read: a number is too long, or it is nested too deep"
+            ) from error
         if not isinstance(value, dict):
             raise at_line(file, number, "not a JSON object")
         yield number, value

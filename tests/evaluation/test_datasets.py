@@ -131,6 +131,13 @@ def test_a_line_that_says_what_cannot_be_is_named(tmp_path, line, message):
         own(tmp_path, {"question": "first?", "document": "a"}, line)
 
 
+@pytest.mark.parametrize("value", ["9" * 5_000, "[" * 100_000 + "]" * 100_000])
+def test_json_that_no_one_can_read_is_named(tmp_path, value):
+    (tmp_path / "own.jsonl").write_text(f'{{"question": "x?", "tags": {value}}}\n')
+    with pytest.raises(DatasetError, match=r"own\.jsonl, line 1: not JSON that can be read"):
+        load_dataset(tmp_path / "own.jsonl")
+
+
 def test_an_unknown_key_names_those_that_there_are(tmp_path):
     with pytest.raises(DatasetError) as caught:
         own(tmp_path, {"question": "x?", "answr": "1"})

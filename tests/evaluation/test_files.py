@@ -15,6 +15,11 @@ def test_a_place_that_cannot_be_written_is_an_error_beforehand_and_afterwards(tm
         write_file(tmp_path / name, "x")
 
 
+def test_half_a_character_ends_no_run_that_may_have_been_paid_for(tmp_path):
+    write_file(tmp_path / "f", "leave \ud83d days")
+    assert (tmp_path / "f").read_text(encoding="utf-8") == "leave ? days"
+
+
 def test_a_file_is_replaced(tmp_path):
     for text in ("one\n", "two\r\n"):
         check_places(tmp_path / "f")
