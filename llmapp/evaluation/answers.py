@@ -58,6 +58,22 @@ class Asked:
         """Whether the answer was that the documents do not answer."""
         return self.answer is not None and refuses(self.answer.text)
 
+    def shape(self) -> dict[str, JsonValue]:
+        """As JSON."""
+        answer = self.answer
+        return {
+            "id": self.question.id,
+            "question": self.question.text,
+            "tags": list(self.question.tags),
+            "expected": list(self.question.answers),
+            "answer": answer.text if answer else None,
+            "cited": [citation.uri for citation in answer.citations] if answer else [],
+            "cost_usd": answer.cost_usd if answer else 0.0,
+            "seconds": round(self.seconds, 6),
+            "notes": list(answer.notes) if answer else [],
+            "error": self.error,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Abstention:
@@ -149,6 +165,9 @@ class AnswerReport:
             "usage": asdict(self.usage),
             "seconds": {"p50": round(median_s, 6), "p95": round(slow_s, 6)},
             "warnings": [*self.warnings, *self.incomplete],
+            "by_question": [
+                {**each.shape(), "measures": {**self.scores.at(number)}} for number, each in enumerate(self.asked)
+            ],
         }
 
 

@@ -74,6 +74,18 @@ class Ranking:
         """Whether everything expected was found, however deep."""
         return self.expected.keys() <= set(self.items)
 
+    def shape(self) -> dict[str, JsonValue]:
+        """As JSON."""
+        return {
+            "id": self.question.id,
+            "question": self.question.text,
+            "tags": list(self.question.tags),
+            "expected": dict(self.expected),
+            "found": [asdict(shown) for shown in self.found],
+            "seconds": round(self.seconds, 6),
+            "notes": list(self.notes),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class RetrievalReport:
@@ -125,6 +137,10 @@ class RetrievalReport:
             "measures": {name: asdict(interval) for name, interval in self.scores.intervals().items()},
             "seconds": {"p50": round(median_s, 6), "p95": round(slow_s, 6)},
             "warnings": [*self.warnings, *self.incomplete],
+            "worst": [{"id": ranking.question.id, MAIN: value} for ranking, value in self.worst(len(self.rankings))],
+            "by_question": [
+                {**ranking.shape(), "measures": {**self.scores.at(number)}} for number, ranking in enumerate(self.rankings)
+            ],
         }
 
 

@@ -47,6 +47,10 @@ class Scores:
             if not np.isnan(value)
         }
 
+    def at(self, number: int) -> dict[str, float]:
+        """The values of the question at that place, by measure, where it has one."""
+        return {measure: float(each[number]) for measure, each in self.values.items() if not np.isnan(each[number])}
+
 
 def gather(questions: Sequence[str], rows: Sequence[Mapping[str, float | None]]) -> Scores:
     """Put together what was measured question by question; None and what a row lacks become NaN.

@@ -1,5 +1,6 @@
 """Answers are scored on the whole path: with its guard, its citations and its refusals."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -55,6 +56,14 @@ def test_an_answer_that_cites_the_right_document_scores_on_every_measure(scripte
     assert first(report, "F1") == pytest.approx(2 * 2 / (4 + 2))
     assert report.cost_usd == pytest.approx((100 * 1 + 20 * 10) / 1e6)
     assert (report.usage.input_tokens, report.usage.output_tokens) == (100, 20)
+
+
+def test_as_json_a_report_has_every_question(scripted):
+    report = report_on(scripted("It is seven days [1].", REFUSAL), WATER, VET)
+    water, vet = json.loads(json.dumps(report.shape()))["by_question"]
+    assert (water["question"], water["answer"], water["expected"]) == (WATER.text, "It is seven days [1].", ["seven days"])
+    assert (water["measures"]["contains"], water["cited"][0].endswith("water.md")) == (1.0, True)
+    assert vet["measures"] == {"refused": 1.0}
 
 
 def test_a_citation_of_another_document_costs_precision_and_one_that_lacks_costs_recall(scripted):

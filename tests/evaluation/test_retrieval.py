@@ -325,6 +325,22 @@ def test_the_worst_questions_come_first_with_what_was_found(app):
     assert worst.found[0].text.startswith("# Water Water damage")
 
 
+def test_as_json_a_report_has_every_question_and_the_worst_in_order(app):
+    good = Question("good", "When is water damage reported?", documents={"water.md": 1})
+    bad = Question("bad", "When is water damage reported at all?", documents={"glass.md": 1}, tags=("hard",))
+    report = report_on(app, good, bad)
+    shape = json.loads(json.dumps(report.shape()))
+    assert shape["worst"] == [{"id": "bad", "nDCG@10": value_of(report, 1)}]
+    assert [each["measures"]["nDCG@10"] for each in shape["by_question"]] == [1.0, value_of(report, 1)]
+    assert (shape["by_question"][1]["question"], shape["by_question"][1]["tags"]) == (bad.text, ["hard"])
+    assert shape["by_question"][1]["expected"] == {"files:glass.md": 1}
+    assert shape["by_question"][1]["found"][0]["name"] == "files:water.md"
+
+
+def value_of(report, number):
+    return float(report.scores.values["nDCG@10"][number])
+
+
 def test_settings_are_changed_for_one_run_only(app):
     changed = with_changes(app.settings, ["retrieval.top_k=3", "model=openai:gpt-4o-mini", "retrieval.candidates = 7"])
     assert (changed.retrieval.top_k, changed.retrieval.candidates, changed.model) == (3, 7, "openai:gpt-4o-mini")
