@@ -13,6 +13,7 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from llmapp import Principal, open_app
 from llmapp.application import App
+from llmapp.bootstrap import Parts
 from llmapp.catalog.lock import FileLock
 from llmapp.config import (
     BudgetSettings,
@@ -41,7 +42,7 @@ from llmapp.frames import REFUSAL
 from llmapp.prompting.templates import load_template
 from llmapp.retrieval.planning import Costs
 from llmapp.testing.fakes import HashEmbedder, ScriptedChatModel
-from llmapp.types import Answer
+from llmapp.types import Answer, Message
 
 FREE = {name: PriceSettings(input_usd_per_million=0, output_usd_per_million=0) for name in ("scripted", "hash/64")}
 
@@ -515,3 +516,15 @@ def test_a_template_that_there_is_not_and_one_that_asks_for_what_nobody_gives_ar
     app.ingest()
     with pytest.raises(TemplateError, match="nothing fills the slot schema"):
         app.ask("What is the deductible?")
+
+
+def test_the_settings_of_a_prompt_reach_the_assembler(tmp_path):
+    own = {"budget_tokens": 1_200, "order": "edges", "history_share": 0.3, "summarize_history": True}
+    rates = {"scripted": {"input_usd_per_million": 1, "output_usd_per_million": 1}}
+    model = ScriptedChatModel(answers=["They spoke of glass."])
+    with Parts(Settings(root=tmp_path, prompt=own, prices=rates), model=model) as parts:
+        history = [Message(role, "word " * 60) for _ in range(8) for role in ("user", "assistant")]
+        prompt = parts.assembler.assemble("When?", [], history=history)
+        assert "They spoke of glass." in prompt.messages[1].content
+        assert next(share for share in prompt.report.sections if share.name == "history").got_tokens <= 360
+        assert len(model.requests) == 1

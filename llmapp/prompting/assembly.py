@@ -13,18 +13,19 @@ What a section may have stands in the head of the template. Knows nothing of cat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from llmapp.errors import ModelError, PromptError, QuestionTooLongError
-from llmapp.frames import REFUSAL, frame_question, frame_summary, mark_for
+from llmapp.errors import PromptError, QuestionTooLongError
+from llmapp.frames import REFUSAL, frame_question, mark_for
 from llmapp.prompting.allocation import Item, Span, allocate
 from llmapp.prompting.counting import well_formed
 from llmapp.prompting.evidence import Order, parts_of, shortened
-from llmapp.prompting.history import LOW_SHARE, Summaries, Turn, beginnings, turns_of
+from llmapp.prompting.history import Summaries
 from llmapp.prompting.layout import JOINT, Layout, SourceItem, TalkItem, framed
 from llmapp.prompting.reporting import decisions_on, placement_of, shares_of
-from llmapp.prompting.sections import EXAMPLES, HISTORY, SOURCES, SUMMARY, sections_of
+from llmapp.prompting.sections import EXAMPLES, SOURCES, sections_of
+from llmapp.prompting.talk import talk_items, talk_of
 from llmapp.prompting.templates import PromptTemplate, load_template
 from llmapp.protocols import TokenCounter
 from llmapp.types import Hit, Message, Prompt, PromptReport
@@ -150,11 +151,12 @@ class Assembler:
         """
         self.check_question(question)
         self.template.require("user", *(["sources"] if hits else []), "question")
-        talk = self._talk(history)
+        talk = talk_of(
+            history, self._sections, counter=self.counter, budget_tokens=self.budget_tokens, summaries=self._summaries
+        )
         layout = self._layout(well_formed(question), hits, [*history, *talk.summary])
-        empty_tokens = self.counter.count_request(())
         items: list[TalkItem | SourceItem] = [
-            *self._talk_items(EXAMPLES, "example", examples),
+            *talk_items(EXAMPLES, "example", examples, self.counter),
             *talk.items,
             *self._sources(hits, layout.mark),
         ]
@@ -182,39 +184,10 @@ class Assembler:
                 decisions=decisions_on(items, allocation, layout, fixed=fixed, older=talk.older, placement=placement),
                 sections=shares_of(allocation, fixed=fixed, older=talk.older),
                 template=self.template.identity,
-                static_prefix_tokens=self.counter.count_request(layout.head(static)) - empty_tokens,
+                static_prefix_tokens=self.counter.count_request(layout.head(static)) - self.counter.count_request(()),
             ),
             notes=tuple(talk.notes(allocation.kept)),
         )
-
-    def _talk(self, history: Sequence[Message]) -> _Talk:
-        """The turns that may stand, newest first, with the summary of the others before them."""
-        turns = turns_of(history)
-        section = next(each for each in self._sections if each.name == HISTORY)
-        every = self._talk_items(HISTORY, "turn", turns)
-        high_tokens = section.max_tokens or 0
-        begun = beginnings([item.tokens for item in every], high_tokens=high_tokens, low_tokens=int(high_tokens * LOW_SHARE))
-        older, newer = every[: begun[-1]], every[begun[-1] :]
-        summary, problem = self._summary(turns, begun)
-        items = self._talk_items(SUMMARY, "summary", [summary] if summary else [])
-        return _Talk([*items, *reversed(newer)], older, summary, problem)
-
-    def _summary(self, turns: Sequence[Turn], begun: Sequence[int]) -> tuple[Turn, str]:
-        """The turns before the beginning in short, as a turn, and what went wrong."""
-        if self._summaries is None or not begun[-1]:
-            return (), ""
-        try:
-            text = self._summaries.of(turns, begun, fits=self._fits)
-        except ModelError as error:
-            return (), error.message
-        return (
-            ((Message("user", frame_summary(text)), Message("assistant", "Noted.")), "")
-            if text
-            else ((), "none was written")
-        )
-
-    def _fits(self, messages: Sequence[Message]) -> bool:
-        return self.counter.count_request(messages) <= self.budget_tokens
 
     def _layout(self, question: str, hits: Sequence[Hit], talk: Sequence[Message]) -> Layout:
         # The mark covers all candidates, chosen or not, so that it does not change while they are chosen.
@@ -223,35 +196,25 @@ class Assembler:
             untrusted += (hit.chunk.title, hit.chunk.heading, hit.chunk.text)
         return Layout(self.template, self._values, question, mark_for(untrusted), self._order)
 
-    def _talk_items(self, section: str, name: str, talks: Sequence[Sequence[Message]]) -> list[TalkItem]:
-        empty_tokens = self.counter.count_request(())
-        return [
-            TalkItem(
-                id=f"{section} {number}",
-                section=section,
-                tokens=self.counter.count_request(messages) - empty_tokens,
-                name=name if section == SUMMARY else f"{name} {number}",
-                messages=tuple(messages),
-            )
-            for number, messages in enumerate(talks, start=1)
-        ]
-
     def _sources(self, hits: Sequence[Hit], mark: str) -> list[SourceItem]:
         """The hits as items, best first: their words, which are counted once, and a frame with the largest number they can get."""
         score_of = {id(hit.chunk): hit.score for hit in hits}
+        frames: dict[str, int] = {}
         items = []
         for part in parts_of(hits):
             chunk = part.chunk
-            frame_tokens = self.counter.count(framed(chunk, "", mark=mark, number=len(hits)) + JOINT)
+            frame = framed(chunk, "", mark=mark, number=len(hits)) + JOINT
+            if frame not in frames:
+                frames[frame] = self.counter.count(frame)
             items.append(
                 SourceItem(
                     id=f"{SOURCES} {part.rank}",
                     section=SOURCES,
-                    tokens=frame_tokens + self.counter.count(chunk.text),
+                    tokens=frames[frame] + self.counter.count(chunk.text),
                     score=score_of[id(chunk)],
                     text=chunk.text,
                     span=Span(part.document, chunk.start_char, chunk.end_char),
-                    frame_tokens=frame_tokens,
+                    frame_tokens=frames[frame],
                     part=part,
                 )
             )
@@ -279,27 +242,3 @@ class Assembler:
     def _is_exact(self, talk: Sequence[TalkItem]) -> bool:
         calls = any(message.tool_calls for item in talk for message in item.messages)
         return self.counter.is_exact_with_tools if calls else self.counter.is_exact
-
-
-@dataclass(frozen=True, slots=True)
-class _Talk:
-    """A conversation as candidates."""
-
-    items: list[TalkItem]
-    """The summary, if there is one, and the turns that may stand, newest first."""
-    older: list[TalkItem]
-    """The turns before."""
-    summary: Turn
-    problem: str
-    """Why there is no summary; empty where none is wanted, or there is one."""
-
-    def notes(self, kept: Sequence[Item]) -> Iterator[str]:
-        """What a reader of the answer should know: turns that the prompt holds neither whole nor in short."""
-        standing = {item.id for item in kept}
-        left_out = sum(item.id not in standing for item in self.items if item.section == HISTORY)
-        if not any(item.section == SUMMARY and item.id in standing for item in self.items):
-            left_out += len(self.older)
-        if left_out:
-            turns = "the first turn" if left_out == 1 else f"the first {left_out} turns"
-            why = f"; no summary of what was said: {self.problem}" if self.problem else ""
-            yield f"left out for want of room: {turns} of the conversation{why}"

@@ -9,7 +9,9 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from llmapp.app.queries import QueryWriter
 from llmapp.app.rag import RagPipeline, to_finish_reason
 from llmapp.costs import spending
+from llmapp.errors import ModelTimeoutError
 from llmapp.prompting.assembly import Assembler
+from llmapp.prompting.history import Summaries
 from llmapp.testing.fakes import ByteCounter
 from llmapp.types import LOCAL_USER, Answer, Chunk, Found, Hit, Message, Usage
 
@@ -48,9 +50,9 @@ class EmbeddingModel(BaseChatModel):
             yield ChatGenerationChunk(message=AIMessageChunk("", response_metadata=ending))
 
 
-def pipeline(*pieces, endings=({},), searcher=None, writer=None):
+def pipeline(*pieces, endings=({},), searcher=None, writer=None, summaries=None):
     model = EmbeddingModel(pieces=list(pieces), endings=list(endings))
-    assembler = Assembler(ByteCounter(), budget_tokens=10_000, reserve_output_tokens=100)
+    assembler = Assembler(ByteCounter(), budget_tokens=10_000, reserve_output_tokens=100, summaries=summaries)
     return RagPipeline(searcher or OneHit(), assembler, model, model_name="m", top_k=1, writer=writer)
 
 
@@ -131,3 +133,22 @@ async def test_the_answer_says_why_the_model_stopped():
     endings = [{"finish_reason": "length"}, {"finish_reason": "length"}, {}]  # some send it twice, and langchain joins them
     assert (await parts_of(pipeline("300", endings=endings)))[-1].finish_reason == "length"
     assert (await parts_of(pipeline("300")))[-1].finish_reason is None
+
+
+async def test_a_summary_of_earlier_turns_is_paid_by_the_answer_and_one_that_fails_is_noted():
+    def summary(messages):
+        spending.count(7_000, Usage(90, 10))
+        return "They spoke of glass."
+
+    def failing(messages):
+        raise ModelTimeoutError("no answer in time")
+
+    history = [Message(role, "word " * 300) for _ in range(4) for role in ("user", "assistant")]
+    rag = pipeline("It is 300 [1].", summaries=Summaries(summary))
+    answer = await rag.answer(QUESTION, principal=LOCAL_USER, history=history)
+    assert answer.cost_usd == pytest.approx((1_000 + 10 + 7_000) / 1e9)
+    assert answer.usage == Usage(90, 10)
+    assert len(answer.notes) == 1
+    rag = pipeline("It is 300 [1].", summaries=Summaries(failing))
+    answer = await rag.answer(QUESTION, principal=LOCAL_USER, history=history)
+    assert "no answer in time" in answer.notes[-1]

@@ -1,0 +1,29 @@
+"""The names of `llmapp.prompting`."""
+
+import subprocess
+import sys
+
+import pytest
+
+import llmapp.prompting as library
+
+
+def test_every_public_name_is_there_and_sorted():
+    assert library.__all__ == sorted(library.__all__, key=lambda name: (not name.isupper(), name))
+    assert dir(library) == sorted(library.__all__)
+    for name in library.__all__:
+        assert getattr(library, name).__doc__
+
+
+def test_an_unknown_name_is_the_error_of_the_language():
+    with pytest.raises(AttributeError, match="Assembly"):
+        library.Assembly  # noqa: B018
+
+
+def test_importing_it_loads_nothing():
+    program = (
+        "import sys; import llmapp.prompting\n"
+        "loaded = [name for name in sys.modules if name.startswith('llmapp.prompting.')]\n"
+        "assert not loaded and 'numpy' not in sys.modules and 'jinja2' not in sys.modules, loaded\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
