@@ -3,6 +3,7 @@
 import math
 import os
 import random
+from functools import lru_cache
 
 import pytest
 from hypothesis import given, settings
@@ -24,7 +25,7 @@ def _word_pieces():
     }
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=50))
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
+    return lru_cache(2_000)(lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids))
 
 
 def _not_monotone(text):
