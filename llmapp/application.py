@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from llmapp.bootstrap import part
 from llmapp.config import load_settings
 from llmapp.documents import Documents
-from llmapp.errors import EmbedderMismatchError, NothingIngestedError
+from llmapp.errors import EmbedderMismatchError, InvalidRequestError, NothingIngestedError
 from llmapp.filters import Filter, Where, parse_filter
 from llmapp.types import LOCAL_USER, Answer, Found, Hit, Message, Principal, Prompt
 
@@ -155,6 +155,7 @@ class App(Documents):
 
         Raises:
             FilterError: `where` is no filter, or names a field that there is not.
+            InvalidRequestError: `top_k` is not positive.
             PromptError: The query is blank or too long.
             RetrievalError: The search cannot be made, or nothing was ever ingested.
         """
@@ -168,7 +169,11 @@ class App(Documents):
         from llmapp.costs.spending import counted
 
         self._check(query)
-        wanted = top_k or self.settings.retrieval.top_k
+        wanted = self.settings.retrieval.top_k if top_k is None else top_k
+        if wanted < 1:
+            raise InvalidRequestError(
+                f"top_k is {wanted:,}", hint="ask for one hit or more, or for None: as many as the settings say"
+            )
         with counted() as spending:
             found = self.retriever.search(query, principal=principal, top_k=wanted, where=_filter(where))
         return replace(found, cost_usd=spending.nano_usd / NANO_PER_USD)

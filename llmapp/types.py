@@ -12,6 +12,8 @@ from typing import Literal
 
 from pydantic import JsonValue
 
+from llmapp.errors import InvalidRequestError
+
 PUBLIC = "public"
 """The grant that every principal holds."""
 
@@ -29,6 +31,15 @@ class Principal:
     """Groups that the user belongs to, by name."""
     tenant: str | None = None
     """The organisation that the user belongs to, by name; None where there is only one."""
+
+    def __post_init__(self) -> None:
+        """Refuse a text for `groups`: its letters would be taken for names of groups.
+
+        Raises:
+            InvalidRequestError: `groups` is a text.
+        """
+        if isinstance(self.groups, str):
+            raise InvalidRequestError("the groups of a principal are a text", hint='name each by itself: groups=("hr",)')
 
     @property
     def grants(self) -> frozenset[str]:

@@ -28,6 +28,7 @@ from llmapp.errors import (
     BudgetExceededError,
     ConfigError,
     EmbedderMismatchError,
+    InvalidRequestError,
     LockedError,
     NothingIngestedError,
     PromptError,
@@ -431,6 +432,21 @@ def test_a_source_that_cannot_be_read_does_not_keep_the_others_waiting(tmp_path,
         with pytest.raises(SourceNotFoundError, match="nowhere"):
             app.ingest()
         assert app.catalog.counts().documents == 2
+
+
+def test_a_number_of_hits_that_is_not_positive_is_refused(build):
+    app = build()
+    app.ingest()
+    for wanted in (0, -1):
+        with pytest.raises(InvalidRequestError, match=f"top_k is {wanted}"):
+            app.search("deductible", top_k=wanted)
+    assert len(app.search("deductible", top_k=1)) == 1
+
+
+def test_a_text_is_no_list_of_groups():
+    with pytest.raises(InvalidRequestError, match="are a text"):
+        Principal("eve", "hr")
+    assert "group:hr" in Principal("ann", ("hr",)).grants
 
 
 def test_another_embedder_is_refused_at_the_search_too(build):
