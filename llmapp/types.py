@@ -38,7 +38,8 @@ class Principal:
         Raises:
             InvalidRequestError: `groups` is a text.
         """
-        if isinstance(self.groups, str):
+        groups: object = self.groups  # whose annotation a caller need not have heeded
+        if isinstance(groups, str):
             raise InvalidRequestError("the groups of a principal are a text", hint='name each by itself: groups=("hr",)')
 
     @property
