@@ -11,7 +11,7 @@ import json
 import mmap
 import secrets
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,6 +30,8 @@ _WAIT_S = 60.0
 """For another process that writes; a first fill of 500,000 vectors takes some ten seconds."""
 _COLUMNS = {"rows": "<i8", "documents": "<i8", "vectors": "<f4", "departed": "<i8"}
 _CHECKED_BYTES = 1 << 24
+_ROOM = 1.125
+"""Times what is held in memory: a column is copied once in so much growth, not with every commit."""
 
 
 class Batch(NamedTuple):
@@ -211,7 +213,13 @@ class SlotFiles:
 
 
 class HeldSlots:
-    """Columns in the memory of this process. Implements `SlotStore`."""
+    """Columns in the memory of this process, with room to grow. Implements `SlotStore`."""
+
+    def __init__(self) -> None:
+        """Hold nothing."""
+        self._newest: Slots | None = None
+        self._room: list[NDArray[Any]] = []
+        """The columns of the newest slots, in the order of `Batch`, with room behind them."""
 
     def read(self, known: Slots | None) -> Slots | None:
         """What this process has."""
@@ -233,11 +241,29 @@ class HeldSlots:
         if not parts:
             nothing = np.zeros(0, dtype=np.int64)
             return Slots(generation, nothing, nothing, np.zeros((0, 0), dtype=np.float32), nothing)
-        rows, documents, vectors = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return Slots(generation, rows, documents, vectors, departed)
+        columns = [self._put(place, column, slots) for place, column in enumerate(zip(*parts, strict=True))]
+        self._newest = Slots(generation, columns[0], columns[1], columns[2], departed)
+        return self._newest
+
+    def _put(self, place: int, parts: Sequence[NDArray[Any]], slots: Slots | None) -> NDArray[Any]:
+        """A column of these parts: behind the newest where they continue it and there is room, else with new room behind it.
+
+        Whoever reads the former columns sees nothing of it: they end before.
+        """
+        import numpy as np
+
+        end = sum(map(len, parts))
+        if slots is None or slots is not self._newest or end > len(self._room[place]):
+            room = np.empty((int(end * _ROOM), *parts[0].shape[1:]), dtype=parts[0].dtype)
+            np.concatenate(parts, out=room[:end])
+            self._room[place:] = [room, *self._room[place + 1 :]]
+        elif end > len(parts[0]):
+            np.concatenate(parts[1:], out=self._room[place][len(parts[0]) : end])
+        return self._room[place][:end]
 
     def clear(self) -> None:
         """Nothing is kept here."""
+        self._newest, self._room = None, []
 
 
 def _head_from(content: bytes) -> Head:
