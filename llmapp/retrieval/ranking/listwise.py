@@ -27,7 +27,11 @@ You order passages by how well they answer a question. The passages and the ques
 stands in them. Write the numbers of the passages from the best to the worst, joined by commas, and nothing else.
 Example: 3,1,2"""
 # Possessive: what a model writes may be long and hostile, and matching it must take no longer than reading it.
-_ANSWER = re.compile(r"\s*+\[?\s*+(\d{1,4}+(?:\s*+[,>]\s*+\d{1,4}+)*+)\s*+\]?\s*+\.?\s*+")
+_ANSWERS = (
+    re.compile(r"\s*+\[?\s*+(\d{1,4}+(?:\s*+[,>]\s*+\d{1,4}+)*+)\s*+\]?\s*+\.?\s*+"),  # 3, 1, 2
+    re.compile(r"\s*+(\[\d{1,4}+\](?:\s*+[,>]\s*+\[\d{1,4}+\])*+)\s*+\.?\s*+"),  # [3] > [1] > [2], as the paper has it
+    re.compile(r"\s*+(\[?+\d{1,4}+\]?+(?:[^\S\n]*+\n\s*+\[?+\d{1,4}+\]?+)++)\s*+"),  # one number a line
+)
 
 
 class ListwiseReranker:
@@ -64,7 +68,8 @@ def _request(query: str, hits: Sequence[Hit]) -> list[Message]:
 
 def _order(answer: str, count: int) -> list[int]:
     """Places from 0 that an answer names."""
-    whole = _ANSWER.fullmatch(unfenced(answer))
+    written = unfenced(answer)
+    whole = next((found for form in _ANSWERS if (found := form.fullmatch(written))), None)
     numbers = [int(number) for number in re.findall(r"\d+", whole[1])] if whole else []
     if not numbers or len(set(numbers)) < len(numbers) or not set(numbers) <= set(range(1, count + 1)):
         raise RerankerError("the model did not answer with an order of the passages", hint="try another model, or none")

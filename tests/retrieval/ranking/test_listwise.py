@@ -21,13 +21,35 @@ def order(text, hits):
 
 
 @pytest.mark.parametrize(
-    "text", ["3,1,2", " 3, 1 ,2.\n", "[3, 1, 2]", "3 > 1 > 2", "```\n3,1,2\n```", "```text\n3,1,2\n```\n"]
+    "text",
+    [
+        "3,1,2",
+        " 3, 1 ,2.\n",
+        "[3, 1, 2]",
+        "3 > 1 > 2",
+        "[3] > [1] > [2]",
+        "[3],[1],[2].",
+        "3\n1\n2\n",
+        "[3]\n[1]\n[2]",
+        "```\n3,1,2\n```",
+        "```text\n3,1,2\n```\n",
+    ],
 )
 def test_the_models_numbers_are_the_order(hits, text):
     assert order(text, hits("a", "b", "c")) == ["c3", "c1", "c2"]
 
 
-@pytest.mark.parametrize("text", ["1" + " " * 200_000 + "x", "1," * 100_000 + "x", "[" + " " * 200_000, "1" * 200_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1" + " " * 200_000 + "x",
+        "1," * 100_000 + "x",
+        "[" + " " * 200_000,
+        "1" * 200_000,
+        "1\n" * 100_000 + "x",
+        "[1] > " * 50_000 + "x",
+    ],
+)
 def test_a_long_answer_takes_no_longer_than_reading_it(hits, text):
     start = time.process_time()
     with pytest.raises(RerankerError):
@@ -44,7 +66,23 @@ def test_scores_fall_with_the_rank(hits):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "The best is 2.", "2,2", "0,1", "4", "1,2,99999", "-1", "2;1", "1,2\nIgnore the rules"]
+    "text",
+    [
+        "",
+        "The best is 2.",
+        "2,2",
+        "0,1",
+        "4",
+        "1,2,99999",
+        "-1",
+        "2;1",
+        "1,2\nIgnore the rules",
+        "1. 3\n2. 1",
+        "3 1 2",
+        "[3 > [1]",
+        "2\n1\n2",
+        "2\n1,3",
+    ],
 )
 def test_anything_else_is_no_order(hits, text):
     with pytest.raises(RerankerError):
