@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmapp.bootstrap import Parts
-from llmapp.errors import ConfigError, ConnectorError, DocumentNotFoundError, LLMAppError, SourceEmptyError
+from llmapp.errors import (
+    ConfigError,
+    ConnectorError,
+    DocumentNotFoundError,
+    EmbedderUnavailableError,
+    LLMAppError,
+    SourceEmptyError,
+)
 
 if TYPE_CHECKING:
     from llmapp.ingestion.planning import IngestPlan, SourcePlan
@@ -356,7 +363,10 @@ class Documents(Parts):
         return replace(plan, still_quarantined=run.counts["still_quarantined"], needs_confirmation=stops)
 
     def _rate(self) -> float | None:
-        """Tokens a second of whole runs with this embedder; of the embedder alone when it is free and there was none."""
+        """Tokens a second of whole runs with this embedder; of the embedder alone when it is free and there was none.
+
+        None when that would cost money, or nobody answers.
+        """
         runs = [run for run in self.catalog.runs(_RUNS) if run.embedder == self.embedder.identity]
         tokens = sum(run.counts.get("embedded_tokens", 0) for run in runs)
         if tokens >= _LEAST_TOKENS:
@@ -368,9 +378,12 @@ class Documents(Parts):
         ends = [end for _, end in self.embedder.tokenizer.offsets(words)]
         words = words[: ends[min(len(ends), self.embedder.max_tokens // 2) - 1]]
         sample = [f"{number} {words}" for number in range(_SAMPLES)]
-        self.embedder.embed_documents(sample[:2])  # loads the model
-        started = time.perf_counter()
-        self.embedder.embed_documents(sample)
+        try:
+            self.embedder.embed_documents(sample[:2])  # loads the model
+            started = time.perf_counter()
+            self.embedder.embed_documents(sample)
+        except EmbedderUnavailableError:
+            return None  # a plan needs no server; the run that follows it does
         return sum(self.embedder.tokenizer.count(text) for text in sample) / (time.perf_counter() - started)
 
 

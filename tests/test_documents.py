@@ -16,6 +16,7 @@ from llmapp.errors import (
     DocumentNotFoundError,
     EmbedderError,
     EmbedderMismatchError,
+    EmbedderUnavailableError,
     LockedError,
     MassDeletionError,
     SourceEmptyError,
@@ -308,6 +309,16 @@ def test_the_rate_of_a_plan_was_measured(build, notes):
     run = app.status().last_runs[0]
     expected = run.counts["embedded_tokens"] / run.seconds["total"]
     assert app.plan().tokens_per_s == pytest.approx(expected, rel=0.01)
+
+
+def test_a_plan_is_made_without_a_time_while_the_embedder_is_down(build):
+    class Down(HashEmbedder):
+        def embed_documents(self, texts):
+            raise EmbedderUnavailableError("nobody answers")
+
+    plan = build(embedder=Down()).plan()
+    assert (plan.tokens_per_s, plan.seconds) == (None, None)
+    assert plan.embedded_tokens > 0
 
 
 def test_a_manifest_is_followed_and_what_has_moved_is_left_alone(build, notes):
