@@ -155,13 +155,16 @@ class Parts:
 
         given = self.settings.embedder_options
         options = given.model_copy(update={"settings": with_secrets(given.settings)})
-        return build_embedder(
+        embedder = build_embedder(
             self.settings.embedder,
             options,
             root=self.settings.root,
             api_key=self.settings.embedder_api_key,
             cache=self.settings.state / "models",
         )
+        if close := getattr(embedder, "close", None):
+            self.closing.callback(close)
+        return embedder
 
     @part
     def model_name(self) -> str:

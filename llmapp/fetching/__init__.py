@@ -18,5 +18,6 @@ Knows HTTP, and nothing of sources or documents. Fails with the family of `Conne
 
 from llmapp.fetching.answer import Fetched
 from llmapp.fetching.fetcher import Fetcher
+from llmapp.fetching.pool import FetcherPool
 
-__all__ = ["Fetched", "Fetcher"]
+__all__ = ["Fetched", "Fetcher", "FetcherPool"]

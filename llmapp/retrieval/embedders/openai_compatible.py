@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -42,7 +41,7 @@ class HttpStatusError(Exception):
 
 
 class OpenAIModel:
-    """A model behind an address. Implements `TextModel`; one request at a time."""
+    """A model behind an address. Implements `TextModel`; safe among threads, each with a connection of its own."""
 
     def __init__(
         self,
@@ -64,13 +63,16 @@ class OpenAIModel:
             encoding: How vectors are asked for: ``base64`` is a third of the bytes, ``float`` is what every server knows.
             timeout_s: Time of one request. Seconds.
         """
+        from llmapp.fetching import Fetcher, FetcherPool
+
         self._model = model
         self._url = f"{base_url.rstrip('/')}/embeddings"
-        self._key = api_key
         self._dimensions = dimensions
         self._encoding = encoding
-        self._timeout_s = timeout_s
-        self._turn = threading.Lock()
+        headers = {"authorization": f"Bearer {api_key.get_secret_value()}"} if api_key else {}
+        self._clients = FetcherPool(
+            lambda: Fetcher(allow_private=True, headers=headers, timeout_s=timeout_s, total_s=timeout_s, attempts=1)
+        )
 
     def encode(self, texts: Sequence[str], *, prompt: str, is_query: bool) -> Encoded:  # noqa: ARG002 - the prompt says it
         """Embed texts in one request; see `TextModel`.
@@ -95,21 +97,17 @@ class OpenAIModel:
         tokens = counted if type(counted) is int and counted > 0 else None
         return Encoded(_vectors(answer["data"], len(texts)), tokens)
 
-    def _ask(self, body: JsonValue) -> Any:
-        from llmapp.fetching import Fetcher
+    def close(self) -> None:
+        """Close the connections."""
+        self._clients.close()
 
-        headers = {"authorization": f"Bearer {self._key.get_secret_value()}"} if self._key else {}
+    def _ask(self, body: JsonValue) -> Any:
         try:
-            with (
-                self._turn,
-                Fetcher(
-                    allow_private=True, headers=headers, timeout_s=self._timeout_s, total_s=self._timeout_s, attempts=1
-                ) as fetcher,
-            ):
-                fetched = fetcher.request("POST", self._url, json=body)
-                if fetched.status >= _FAILED:
-                    raise self._refused(fetched)
-                return fetched.checked().json()
+            with self._clients.borrowed() as client:
+                fetched = client.request("POST", self._url, json=body)
+            if fetched.status >= _FAILED:
+                raise self._refused(fetched)
+            return fetched.checked().json()
         except SourceUnavailableError as error:
             raise EmbedderUnavailableError(error.message, hint=error.hint, retry_after_s=error.retry_after_s) from error
         except AddressRefusedError as error:

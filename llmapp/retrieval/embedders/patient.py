@@ -31,6 +31,7 @@ class PatientEmbedder:
         batch_texts: int,
         batch_tokens: int,
         attempts: int = 5,
+        question_attempts: int = 2,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Wrap an embedder of which each call is one request.
@@ -39,13 +40,15 @@ class PatientEmbedder:
             inner: The embedder, guarded.
             batch_texts: Most texts of a request.
             batch_tokens: Most tokens of a request; a single text may have more.
-            attempts: How often a request is made before its error is raised. From 1.
+            attempts: How often a request for documents is made before its error is raised. From 1.
+            question_attempts: The same of a question, for which somebody waits. From 1.
             sleep: Waits between them.
         """
         self._inner = inner
         self._batch_texts = batch_texts
         self._batch_tokens = batch_tokens
         self._attempts = attempts
+        self._question_attempts = question_attempts
         self._sleep = sleep
 
     @property
@@ -77,7 +80,7 @@ class PatientEmbedder:
         """
         import numpy as np
 
-        parts = [self._tried(partial(self._inner.embed_documents, batch)) for batch in self._batches(texts)]
+        parts = [self._tried(partial(self._inner.embed_documents, batch), self._attempts) for batch in self._batches(texts)]
         return np.concatenate(parts) if parts else np.empty((0, self.dim), dtype=np.float32)
 
     def embed_query(self, text: str) -> FloatArray:
@@ -87,10 +90,10 @@ class PatientEmbedder:
             EmbedderUnavailableError: The request failed as often as it may.
             EmbedderError, CostError: As the inner embedder.
         """
-        return self._tried(lambda: self._inner.embed_query(text))
+        return self._tried(lambda: self._inner.embed_query(text), self._question_attempts)
 
-    def _tried(self, embed: Callable[[], FloatArray]) -> FloatArray:
-        for number in range(self._attempts - 1):
+    def _tried(self, embed: Callable[[], FloatArray], attempts: int) -> FloatArray:
+        for number in range(attempts - 1):
             try:
                 return embed()
             except EmbedderUnavailableError as error:

@@ -113,6 +113,11 @@ class PromptedEmbedder:
         """Tokens that the provider has counted for the last call of this thread; None when it did not say."""
         return getattr(self._counted, "tokens", None)
 
+    def close(self) -> None:
+        """Close what the model holds open."""
+        if close := getattr(self._model, "close", None):
+            close()
+
     def embed_documents(self, texts: Sequence[str]) -> FloatArray:
         """Embed texts to be searched.
 

@@ -9,18 +9,13 @@ that an index is one of those that were sent and that a score is a number.
 
 from __future__ import annotations
 
-import queue
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from contextlib import suppress
 
 from pydantic import JsonValue
 
 from llmapp.errors import ConnectorError, RerankerError
 from llmapp.types import Relevance
-
-if TYPE_CHECKING:
-    from llmapp.fetching import Fetcher
 
 _MOST_BYTES = 10_000_000
 
@@ -37,12 +32,23 @@ class RerankApi:
             api_key: Sent as a bearer token; None sends none.
             timeout_s: Limit of one call. Seconds.
         """
+        from llmapp.fetching import Fetcher, FetcherPool
+
         self.name = f"api:{model}"
         self._model = model
         self._url = url
-        self._headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
-        self._timeout_s = timeout_s
-        self._idle: queue.LifoQueue[Fetcher] = queue.LifoQueue()
+        headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
+        self._clients = FetcherPool(
+            lambda: Fetcher(
+                allow_private=True,
+                headers=headers,
+                timeout_s=timeout_s,
+                total_s=timeout_s,
+                max_bytes=_MOST_BYTES,
+                attempts=1,
+                max_redirects=0,
+            )
+        )
 
     def score(self, query: str, passages: Sequence[str]) -> Relevance:
         """Judge each passage; the scores are those of the provider.
@@ -53,7 +59,7 @@ class RerankApi:
         body: JsonValue = {"model": self._model, "query": query, "documents": list(passages)}
         status: int | None = None
         try:
-            with self._borrowed() as client:
+            with self._clients.borrowed() as client:
                 fetched = client.request("POST", self._url, json=body)
             status = fetched.status
             answer = fetched.checked().json()
@@ -63,36 +69,13 @@ class RerankApi:
 
     def close(self) -> None:
         """Close the connections."""
-        with suppress(queue.Empty):
-            while True:
-                self._idle.get_nowait().close()
+        self._clients.close()
 
     def _scores(self, answer: JsonValue, count: int) -> tuple[float, ...]:
         judged = dict(_judgements(answer))
         if judged.keys() != set(range(count)):
             raise RerankerError(f"{self.name} did not judge each of the {count} passages once")
         return tuple(judged[index] for index in range(count))
-
-    @contextmanager
-    def _borrowed(self) -> Iterator[Fetcher]:
-        from llmapp.fetching import Fetcher
-
-        try:
-            client = self._idle.get_nowait()
-        except queue.Empty:
-            client = Fetcher(
-                allow_private=True,
-                headers=self._headers,
-                timeout_s=self._timeout_s,
-                total_s=self._timeout_s,
-                max_bytes=_MOST_BYTES,
-                attempts=1,
-                max_redirects=0,
-            )
-        try:
-            yield client
-        finally:
-            self._idle.put(client)
 
 
 def _judgements(answer: JsonValue) -> Iterator[tuple[int, float]]:

@@ -4,6 +4,7 @@ import base64
 import json
 import string
 import threading
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -56,11 +57,19 @@ class EmbeddingServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}/v1"
         self.good = good
+        self.connections = 0
+        self.clients = ExitStack()
         self.asked, self.headers, self.answers = [], [], []
         self.model = HashEmbedder(dim=24, max_tokens=100_000)
 
+    def process_request(self, request, client_address):
+        self.connections += 1
+        super().process_request(request, client_address)
+
 
 class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.asked.append({"path": self.path, **body})
@@ -98,6 +107,7 @@ def server():
     thread = threading.Thread(target=serving.serve_forever, daemon=True)
     thread.start()
     yield serving
+    serving.clients.close()
     serving.shutdown()
     serving.server_close()
     thread.join()

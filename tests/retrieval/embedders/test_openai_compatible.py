@@ -2,6 +2,7 @@
 
 import base64
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,7 +22,9 @@ TEXTS = ["water damage", "the deductible for glass", "a"]
 
 def build(server, model="bge-m3", key=None, **options):
     given = EmbedderOptions(**{"base_url": server.url, "dimensions": 24, **options})
-    return build_embedder(f"openai-compatible:{model}", given, root=Path(), api_key=key)
+    embedder = build_embedder(f"openai-compatible:{model}", given, root=Path(), api_key=key)
+    server.clients.callback(embedder.close)
+    return embedder
 
 
 def patient(inner, waits=None, **options):
@@ -190,13 +193,36 @@ def test_a_busy_server_is_asked_again_when_it_says(server):
 def test_a_server_that_stays_busy_or_asks_for_too_long_a_wait_is_left(server):
     server.answers = [(503, {}, {})] * 9
     with pytest.raises(EmbedderUnavailableError) as caught:
-        patient(build(server)).embed_query("a")
+        patient(build(server)).embed_documents(TEXTS)
     assert caught.value.retryable
     assert len(server.asked) == 5
     server.answers = [(429, {"retry-after": "3600"}, {})]
     with pytest.raises(EmbedderUnavailableError) as caught:
         patient(build(server)).embed_query("a")
     assert (len(server.asked), caught.value.retry_after_s) == (6, 3600)
+
+
+def test_a_question_is_tried_twice_for_somebody_waits(server):
+    server.answers = [(503, {}, {})] * 9
+    with pytest.raises(EmbedderUnavailableError):
+        patient(build(server)).embed_query("a")
+    assert len(server.asked) == 2
+
+
+def test_questions_are_asked_at_the_same_time_each_over_a_connection_that_stays_open(server):
+    together = threading.Barrier(4)
+
+    def meeting(serving, body):
+        together.wait(timeout=20)
+        return serving.good(serving, body)
+
+    embedder = build(server)
+    for _ in range(2):
+        server.answers = [meeting] * 4
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(embedder.embed_query, "abcd"))
+        assert len(found) == 4
+    assert server.connections <= 4
 
 
 def test_a_slow_server_is_left_in_time(server):
