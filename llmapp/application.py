@@ -50,7 +50,7 @@ class Status:
     store_note: str
     """What an operator should know of it: the settings name another one, or a further one holds vectors; else empty."""
     degraded: str | None
-    """Why the vector index does not serve; None when it does, or is not needed."""
+    """Why the vector index does not serve, or the embedder's server is away; None when both do, or are not needed."""
 
     def shape(self) -> dict[str, JsonValue]:
         """As JSON."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from llmapp.errors import IndexUnavailableError
+from llmapp.errors import EmbedderError, IndexUnavailableError
 from llmapp.filters.tree import Filter
 from llmapp.retrieval.exact import rank_exact, search_exact
 from llmapp.retrieval.planning import MEASURED, Costs, plan, widened
@@ -65,12 +65,13 @@ class DenseRetriever:
         self._exact_up_to = exact_up_to
         self._costs = costs
         self._degraded: str | None = None
+        self._not_embedded: str | None = None
         self._remembered: dict[str, FloatArray] = {}
 
     @property
     def degraded(self) -> str | None:
-        """Why the last search that wanted the index went without it; None while all is well."""
-        return self._degraded
+        """Why the last question could not be embedded, or the last search that wanted the index went without it; else None."""
+        return self._not_embedded or self._degraded
 
     def retrieve(self, query: str, *, principal: Principal, top_k: int, where: Filter | None = None) -> list[Hit]:
         """At most `top_k` hits that `principal` may read, best first, ranks from 1; none for a blank question.
@@ -99,9 +100,18 @@ class DenseRetriever:
 
     def _vector_of(self, query: str) -> FloatArray:
         if (vector := self._remembered.get(query)) is None:
-            vector = self._embedder.embed_query(query)
+            vector = self._embedded(query)
             newest = [*self._remembered.items(), (query, vector)][-_REMEMBERED:]
             self._remembered = dict(newest)  # in one step, for other threads
+        return vector
+
+    def _embedded(self, query: str) -> FloatArray:
+        try:
+            vector = self._embedder.embed_query(query)
+        except EmbedderError as error:
+            self._not_embedded = f"{error.message}; questions are searched for by words alone" if error.retryable else None
+            raise
+        self._not_embedded = None
         return vector
 
     def _search(self, vector: FloatArray, readable: Readable, top_k: int) -> list[tuple[str, float]]:

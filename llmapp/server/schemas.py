@@ -220,5 +220,7 @@ class ReadyBody(_Exact):
     """Whether the server can answer."""
 
     ready: bool
-    degraded: Annotated[str | None, Field(description="Why the vector index does not serve; exact search does.")]
+    degraded: Annotated[
+        str | None, Field(description="Why vector index or embedder do not serve; exact search, or words alone, do.")
+    ]
     pending: Annotated[int | None, Field(description="Chunks that the vector index has not taken yet.")]

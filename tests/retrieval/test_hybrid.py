@@ -2,10 +2,12 @@ from functools import partial
 
 import pytest
 
+from llmapp.errors import EmbedderError, EmbedderUnavailableError
 from llmapp.retrieval.dense import DenseRetriever
 from llmapp.retrieval.fusion import convex, reciprocal_rank
 from llmapp.retrieval.hybrid import HybridRetriever
 from llmapp.retrieval.lexical import LexicalRetriever
+from llmapp.testing.fakes import HashEmbedder
 from llmapp.types import LOCAL_USER, Principal
 
 
@@ -70,6 +72,41 @@ def test_a_question_is_embedded_once_however_much_is_asked_for(catalog, embedder
     searching = hybrid(catalog, embedder, candidates=20)
     searching.search("water damage", wordings=["wet", "flood"], principal=LOCAL_USER, top_k=10)
     assert asked == ["water damage", "wet", "flood"]
+
+
+class Away(HashEmbedder):
+    """Its server is away, or has refused for good."""
+
+    def __init__(self, error):
+        super().__init__(dim=512)
+        self.error, self.asked = error, 0
+
+    def embed_query(self, text):
+        self.asked += 1
+        if self.error:
+            raise self.error
+        return super().embed_query(text)
+
+
+def test_while_the_embedders_server_is_away_words_alone_are_searched_for_and_that_is_said(catalog, put):
+    put(claim="water damage INV-2031/7", wine="cheese and wine")
+    away = Away(EmbedderUnavailableError("the embedder does not answer"))
+    dense = DenseRetriever(catalog, away)
+    retriever = HybridRetriever(dense, LexicalRetriever(catalog), fuse=partial(convex, weights=(0.5, 0.5)), candidates=30)
+    found = retriever.search("INV-2031/7", wordings=["claim 2031"], principal=LOCAL_USER, top_k=5)
+    assert [hit.chunk.document_id for hit in found.hits] == ["claim"]
+    assert found.notes == ("the search by meaning was left out: the embedder does not answer",)
+    assert away.asked == 1
+    assert dense.degraded == "the embedder does not answer; questions are searched for by words alone"
+    away.error = None
+    found = retriever.search("water", principal=LOCAL_USER, top_k=5)
+    assert (len(found.hits), found.notes, dense.degraded) == (2, (), None)
+
+
+def test_an_embedder_that_has_failed_for_good_ends_the_search(catalog, put):
+    put(claim="water damage")
+    with pytest.raises(EmbedderError, match="the key is wrong"):
+        search(hybrid(catalog, Away(EmbedderError("the key is wrong")), candidates=30), "water")
 
 
 def test_other_wordings_are_searched_for_as_well(retriever, put):
