@@ -2,6 +2,7 @@ import psycopg
 import pytest
 
 from llmapp.errors import ConfigError, IndexUnavailableError, MissingDependencyError
+from llmapp.retrieval.indexes.pgvector.connections import is_too_old
 from llmapp.retrieval.indexes.pgvector.table import PgVectorIndex
 from llmapp.testing.contracts import VectorIndexContract
 from llmapp.testing.vectors import clustered
@@ -151,3 +152,10 @@ def test_names_with_quotes_are_names(postgres):
     assert odd.ids() == set(IDS)
     odd.clear()
     odd.close()
+
+
+@pytest.mark.parametrize(
+    ("version", "is_old"), [("0.7.4", True), ("0.8.1", True), ("0.8.2", False), ("0.10.0", False), ("1.0", False)]
+)
+def test_a_version_with_a_known_hole_is_too_old(version, is_old):
+    assert is_too_old(version) == is_old

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ _EF_SEARCH = 100
 """Neighbours that a search keeps in view, as Chroma does; pgvector's own 40 finds less. Beyond them the scan goes on."""
 _REBUILD = "run llmapp index rebuild; it needs no embedding, and exact search serves meanwhile"
 _SERVER = "see that the server runs and index.pgvector_url is right; exact search serves meanwhile"
+_OLDEST = (0, 8, 2)
 _EXTENSION = "install pgvector 0.8.2 or newer on the server, and let a superuser run CREATE EXTENSION vector"
 
 
@@ -130,12 +132,15 @@ def prepare(connection: psycopg.Connection[Any]) -> None:
         return
     register_vector_info(connection, info)
     version = connection.execute("SELECT extversion FROM pg_extension WHERE extname = 'vector'").fetchone()
-    if version is not None and tuple(map(int, version[0].split(".")[:2])) < (0, 8):
-        raise IndexUnavailableError(
-            f"pgvector {version[0]} cannot go on searching where too little is found", hint=_EXTENSION
-        )
+    if version is not None and is_too_old(version[0]):
+        raise IndexUnavailableError(f"pgvector {version[0]} is too old", hint=_EXTENSION)
     connection.execute(f"SET hnsw.ef_search = {_EF_SEARCH}")
     connection.execute("SET hnsw.iterative_scan = strict_order")
+
+
+def is_too_old(version: str) -> bool:
+    """Whether an extension of this version lacks iterative scans, which came with 0.8, or has CVE-2026-3172, mended in 0.8.2."""
+    return tuple(map(int, re.findall(r"\d+", version)[:3])) < _OLDEST
 
 
 def _imported() -> Any:
