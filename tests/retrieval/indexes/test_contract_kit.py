@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from llmapp.errors import DimensionMismatchError, IndexUnavailableError
-from llmapp.testing.contracts import VectorIndexContract
+from llmapp.testing import VectorIndexContract
 from llmapp.testing.index_checks import INDEX_CHECKS, run_index_check
 from llmapp.testing.index_trial import IndexTrial
 from llmapp.testing.vectors import nearest

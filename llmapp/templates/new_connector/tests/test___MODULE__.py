@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from llmapp.connector import Connector, SourceNotFoundError
-from llmapp.testing.contracts import ConnectorContract
+from llmapp.testing import ConnectorContract
 
 from __PACKAGE__ import __CLASS__
 
