@@ -88,7 +88,8 @@ class Filtering:
         missing = next((field for field in sorted(where.compared_fields) if not self._is_visible(field, principal)), None)
         if missing is not None and self._is_visible("source", principal):
             names = [row[0] for row in self._db.read(_NAMES, {"most": _MOST_NAMES})]
-            alike = get_close_matches(missing, names, _MOST_ALIKE)
+            written = {name.casefold(): name for name in reversed(names)}
+            alike = [written[one] for one in get_close_matches(missing.casefold(), written, _MOST_ALIKE)]
             nearest = next((name for name in alike if self._is_visible(name, principal)), None)
             raise UnknownFieldError(missing, nearest=nearest)
 

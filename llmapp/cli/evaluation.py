@@ -78,7 +78,7 @@ def retrieval(
         from llmapp.evaluation.files import check_places, write_file
 
         check_places(per_query, report_file)
-        data = load_dataset(dataset, split=split).sample(questions)
+        data = load_dataset(dataset, split=split).sample(questions, judged=True)
         changes = set_ or []
         report = _measured(application, data, changes, depth, as_json=as_json)
         other = _measured(application, data, [*changes, *against], depth, as_json=as_json) if against else None

@@ -326,7 +326,7 @@ class UnknownPriceError(CostError, code="unknown_price"):
         """
         super().__init__(
             f"no {part} is known for {model}",
-            hint=f'declare input_usd_per_million and output_usd_per_million in llmapp.toml under [prices."{model}"]',
+            hint=f'declare input_usd_per_million, for a chat model also output_usd_per_million, in llmapp.toml under [prices."{model}"]',
         )
         self.model = model
 

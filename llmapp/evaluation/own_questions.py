@@ -125,14 +125,28 @@ def load_own_questions(file: Path) -> Dataset:
     return Dataset(file.stem, tuple(questions), warnings=(note,) if expected_nothing else ())
 
 
+_PROBLEMS = {
+    "extra_forbidden": "there is no such key",
+    "missing": "it is missing",
+    "string_type": "not a text",
+    "string_too_short": "a blank text",
+    "tuple_type": "not a list",
+    "bool_type": "neither true nor false",
+    "bool_parsing": "neither true nor false",
+    "model_type": "not an object",
+}
+"""In our words, by pydantic's name of the problem."""
+
+
 def _read(row: dict[str, Any], file: Path, number: int) -> Question:
     try:
         return _Line.model_validate(row).value()
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in problem["loc"])
+        place = problem["loc"][:1] if problem["loc"][:1] == ("where",) else problem["loc"]  # it may be either of two kinds
+        key = ".".join(map(str, place))
+        said = _PROBLEMS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
         known = ", ".join([*_Line.model_fields, *_LISTS])
         hint = f"there are: {known}" if problem["type"] == "extra_forbidden" else ""
-        message = f"{key}: {problem['msg']}" if key else problem["msg"]
-        at = at_line(file, number, message)
+        at = at_line(file, number, f"{key}: {said}" if key else said)
         raise DatasetError(at.message, hint=hint or at.hint) from error

@@ -75,12 +75,13 @@ class Dataset:
         written = [json.dumps(asdict(question), sort_keys=True, ensure_ascii=False) for question in self.questions]
         return fingerprint_of(written)
 
-    def sample(self, count: int | None) -> Self:
-        """At most `count` of the questions, the same ones each time, in their order; None takes all."""
-        if count is None or count >= len(self.questions):
+    def sample(self, count: int | None, *, judged: bool = False) -> Self:
+        """At most `count` of the questions, or of the `judged` ones, the same ones each time, in their order; None takes all."""
+        drawn_from = self.judged if judged else self.questions
+        if count is None or count >= len(drawn_from):
             return self
-        chosen = sorted(random.Random(_SEED).sample(range(len(self.questions)), count))  # noqa: S311 - a sample, not a secret
-        return replace(self, questions=tuple(self.questions[number] for number in chosen))
+        chosen = sorted(random.Random(_SEED).sample(range(len(drawn_from)), count))  # noqa: S311 - a sample, not a secret
+        return replace(self, questions=tuple(drawn_from[number] for number in chosen))
 
 
 @contextmanager

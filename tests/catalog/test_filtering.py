@@ -160,6 +160,13 @@ def test_a_field_that_no_document_has_is_refused_with_the_nearest(catalog, fille
     assert "year" in raised.value.hint
 
 
+def test_the_nearest_field_is_near_whatever_its_case(catalog, filled):
+    filled({"Lang": "de", "flag": True})
+    with pytest.raises(UnknownFieldError) as raised:
+        found(catalog, "lang = 'de'")
+    assert raised.value.nearest == "Lang"
+
+
 def test_whether_a_field_exists_may_be_asked_though_no_document_has_it(catalog, filled):
     filled({"year": 2023}, {"year": 2024})
     assert found(catalog, "not exists(draft)") == found(catalog, "draft = null") == {"0", "1"}

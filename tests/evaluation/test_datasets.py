@@ -116,13 +116,19 @@ def test_own_questions_say_who_asks_and_what_is_expected(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ({"question": "x?", "answr": "1"}, "line 2: answr: Extra inputs"),
+        ({"question": "x?", "answr": "1"}, "line 2: answr: there is no such key"),
         ({"question": " "}, "a blank question"),
-        ({"document": "a"}, "question: Field required"),
+        ({"document": "a"}, "question: it is missing"),
         ({"question": "x?", "document": "a", "documents": ["b"]}, "both document and documents"),
         ({"question": "x?", "unanswerable": True, "answer": "1"}, "an unanswerable question has no"),
         ({"question": "x?", "quote": "  "}, "a blank text"),
         ({"question": "x?", "document": "a", "where": "year >="}, "where"),
+        ({"question": "x?", "tags": "a"}, "line 2: tags: not a list"),
+        ({"question": "x?", "quotes": [1]}, "line 2: quotes.0: not a text"),
+        ({"question": "x?", "principal": "ann"}, "line 2: principal: not an object"),
+        ({"question": "x?", "principal": {"user": ""}}, "line 2: principal.user: a blank text"),
+        ({"question": "x?", "where": 1}, "line 2: where: not a text"),
+        ({"question": "x?", "unanswerable": "perhaps"}, "line 2: unanswerable: neither true nor false"),
         ({"question": "first?"}, "stands in line 1 already"),
     ],
 )
@@ -158,6 +164,13 @@ def test_the_fingerprint_changes_with_every_expectation(beir):
     assert load_dataset(beir).fingerprint == before
     add(beir / "qrels.tsv", "q1\tglass\t1")
     assert load_dataset(beir).fingerprint != before
+
+
+def test_a_sample_for_searches_is_of_questions_that_a_search_can_answer(tmp_path):
+    lines = [{"question": f"{number}?", "unanswerable": True} for number in range(20)]
+    dataset = own(tmp_path, *lines, {"question": "One?", "document": "a"}, {"question": "Two?", "document": "b"})
+    assert dataset.sample(1, judged=True).questions[0].documents
+    assert dataset.sample(2, judged=True) is dataset
 
 
 def test_a_sample_is_the_same_each_time_and_keeps_the_order(beir):
