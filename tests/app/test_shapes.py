@@ -3,6 +3,7 @@ import json
 from llmapp.app.shapes import answer_shape, citation_shape, error_shape, found_shape, quarantine_shape
 from llmapp.catalog.records import QuarantineRecord
 from llmapp.errors import LockedError
+from llmapp.prompting.views.shape import report_shape
 from llmapp.types import Answer, Chunk, Citation, Decision, Found, Hit, PromptReport, Usage
 
 CHUNK = Chunk("c1", "handbook", "leave.txt", "/d/leave.txt", "Leave", "28 days of leave.", 10, 27, 2)
@@ -44,13 +45,18 @@ def answer():
 
 
 def test_an_answer_has_the_documented_shape():
-    assert answer_shape(answer()) == {
+    shape = answer_shape(answer())
+
+    prompt = shape["prompt"]
+    assert (prompt["budget_tokens"], prompt["used_tokens"], prompt["kept"], prompt["dropped"]) == (3000, 120, 1, 2)
+    assert [decision["item"] for decision in prompt["decisions"]] == ["system", "c1", "c2", "c3"]
+    assert shape == {
         "answer": "28 days [1].",
         "citations": [citation_shape(CITATION)],
         "model": "extractive",
         "usage": {"input_tokens": 100, "output_tokens": 20, "cache_read_tokens": 7, "cache_write_tokens": 0},
         "cost_usd": 0.25,
-        "prompt": {"budget_tokens": 3000, "used_tokens": 120, "kept": 1, "dropped": 2},
+        "prompt": report_shape(answer().report),
         "queries": [],
         "notes": [],
         "timings_s": {"retrieve": 0.012346, "total": 1.0},
