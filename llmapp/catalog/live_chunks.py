@@ -122,6 +122,17 @@ class LiveChunks(Filtering):
         )
         return "".join(row[0] for row in rows) if rows else None
 
+    def chunk_texts(self, source: str, document_id: str, *, principal: Principal) -> frozenset[str]:
+        """The texts of a document's chunks; none when `principal` may not read it."""
+        rows = self._db.read(
+            f"""
+            SELECT c.text FROM chunks c JOIN documents d ON d.id = c.document
+            WHERE d.source = :source AND d.document_id = :id AND {READABLE}
+            """,  # noqa: S608 - a constant
+            {"source": source, "id": document_id, **grants_of(principal)},
+        )
+        return frozenset(row[0] for row in rows)
+
     def page_starts(self, source: str, document_id: str, *, principal: Principal) -> tuple[int, ...]:
         """Offsets of the first character of each page; empty where there are no pages or nothing may be read."""
         rows = self._db.read(

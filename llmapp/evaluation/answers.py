@@ -14,7 +14,7 @@ here a person has said what is expected, and nothing is paid.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
@@ -195,9 +195,9 @@ def evaluate_answers(
         names = Names(corpus_app, dataset)
         documents = [names.documents(question) for question in questions]
         outcomes = _ask_all(corpus_app, questions, at_once, asking)
-        keys = _cited_documents(corpus_app, outcomes)
+        keys = [_cited_documents(corpus_app, names, each, own) for each, own in zip(outcomes, documents, strict=True)]
         answered = [(each.question, expected) for each, expected in zip(outcomes, documents, strict=True) if each.answer]
-        rows = [_row(each, expected, keys) for each, expected in zip(outcomes, documents, strict=True)]
+        rows = [_row(*each) for each in zip(outcomes, documents, keys, strict=True)]
         return AnswerReport(
             dataset=dataset.name,
             fingerprints={"corpus": corpus_fingerprint(app, dataset), "questions": dataset.fingerprint},
@@ -254,16 +254,14 @@ def _ask_all(app: App, questions: Sequence[Question], at_once: int, progress: Pr
     return tuple(outcomes)
 
 
-def _cited_documents(app: App, outcomes: Sequence[Asked]) -> dict[str, str]:
-    """``source:id`` of the document by chunk id, of everything cited."""
-    keys: dict[str, str] = {}
-    for each in outcomes:
-        cited = [citation.chunk_id for citation in each.answer.citations] if each.answer else []
-        keys |= {name: chunk.key for name, chunk in app.catalog.chunks(cited, principal=each.question.principal).items()}
-    return keys
+def _cited_documents(app: App, names: Names, each: Asked, documents: Collection[str]) -> dict[str, list[str]]:
+    """``source:id`` of the documents that each cited chunk stands for, by its id."""
+    cited = [citation.chunk_id for citation in each.answer.citations] if each.answer else []
+    chunks = app.catalog.chunks(cited, principal=each.question.principal)
+    return {name: names.meant(chunk, documents, each.question) for name, chunk in chunks.items()}
 
 
-def _row(each: Asked, documents: Mapping[str, int], keys: Mapping[str, str]) -> dict[str, float | None]:
+def _row(each: Asked, documents: Mapping[str, int], keys: Mapping[str, Collection[str]]) -> dict[str, float | None]:
     row: dict[str, float | None] = dict.fromkeys(
         ("contains", "F1", "citation precision", "citation recall", "answered", "refused")
     )
@@ -282,19 +280,19 @@ def _row(each: Asked, documents: Mapping[str, int], keys: Mapping[str, str]) -> 
 
 
 def _citations(
-    question: Question, citations: Sequence[Citation], documents: Mapping[str, int], keys: Mapping[str, str]
+    question: Question, citations: Sequence[Citation], documents: Mapping[str, int], keys: Mapping[str, Collection[str]]
 ) -> tuple[float | None, float]:
     """Precision, None where nothing is cited, and recall."""
-    names = [keys.get(citation.chunk_id, "") for citation in citations]
+    places = [documents.keys() & keys.get(citation.chunk_id, ()) for citation in citations]
     if question.quotes:
         wanted = [plain(quote) for quote in question.quotes]
-        may_hold = [not documents or name in documents for name in names]
+        may_hold = [not documents or bool(place) for place in places]
         cited = [plain(citation.quote) if may else "" for citation, may in zip(citations, may_hold, strict=True)]
         supports = [any(_is_of(quote, text) for quote in wanted) for text in cited]
         recall = sum(any(_is_of(quote, text) for text in cited) for quote in wanted) / len(wanted)
     else:
-        supports = [name in documents for name in names]
-        recall = len(documents.keys() & set(names)) / len(documents)
+        supports = [bool(place) for place in places]
+        recall = len(set().union(*places)) / len(documents)
     return (sum(supports) / len(supports) if supports else None), recall
 
 

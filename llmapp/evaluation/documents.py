@@ -10,7 +10,10 @@ from llmapp.evaluation.corpora import SOURCE
 from llmapp.evaluation.questions import Dataset, Question
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from llmapp.application import App
+    from llmapp.types import Chunk, Principal
 
 
 class Names:
@@ -21,6 +24,7 @@ class Names:
         self._app = app
         self._has_corpus = dataset.corpus is not None
         self._unknown: list[str] = []
+        self._texts: dict[tuple[str, Principal], frozenset[str]] = {}
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -37,6 +41,21 @@ class Names:
             DatasetError: Several documents have the name.
         """
         return {self._key(name, question): grade for name, grade in question.documents.items()}
+
+    def meant(self, chunk: Chunk, documents: Collection[str], question: Question) -> list[str]:
+        """The documents that a chunk stands for: those expected ones that have its very text, else its own.
+
+        Of chunks with one text a search brings the first, whichever copy that is of. A corpus has judgements of its own copies.
+        """
+        if self._has_corpus:
+            return [chunk.key]
+        return [key for key in documents if chunk.text in self._texts_of(key, question.principal)] or [chunk.key]
+
+    def _texts_of(self, key: str, principal: Principal) -> frozenset[str]:
+        if (key, principal) not in self._texts:
+            source, _, document_id = key.partition(":")
+            self._texts[key, principal] = self._app.catalog.chunk_texts(source, document_id, principal=principal)
+        return self._texts[key, principal]
 
     def _key(self, name: str, question: Question) -> str:
         if self._has_corpus:

@@ -197,10 +197,10 @@ def rank_questions(
     expected = {question.id: _expected(question, documents[question.id]) for question in judged}
     if progress:
         progress.start(len(judged))
-    _rank(judged[0], documents[judged[0].id], search, depth)
+    _rank(judged[0], documents[judged[0].id], names, search, depth)
     rankings = []
     for question in judged:
-        rankings.append(_rank(question, documents[question.id], search, depth))
+        rankings.append(_rank(question, documents[question.id], names, search, depth))
         if progress:
             progress.advance(question.text)
     missed = [(each.question, documents[each.question.id]) for each in rankings if not each.has_all]
@@ -239,25 +239,28 @@ def _expected(question: Question, documents: Mapping[str, int]) -> Mapping[str, 
     return documents
 
 
-def _rank(question: Question, documents: Mapping[str, int], search: Search, depth: int) -> Ranking:
+def _rank(question: Question, documents: Mapping[str, int], names: Names, search: Search, depth: int) -> Ranking:
     wanted = depth if question.quotes else depth * _CHUNKS_A_DOCUMENT
     started = time.perf_counter()
     with named(question):
         found = search(question, wanted)
     seconds = time.perf_counter() - started
     hits = found.hits
-    labels = _quoted(question, documents, hits) if question.quotes else [[hit.chunk.key] for hit in hits]
+    places = [names.meant(hit.chunk, documents, question) for hit in hits]
+    labels = _quoted(question, documents, hits, places) if question.quotes else places
     items = tuple(dict.fromkeys(item for label in labels for item in label))[:depth]
     expected = _expected(question, documents)
     return Ranking(question, expected, items, _shown(hits, labels, expected), seconds, found.notes)
 
 
-def _quoted(question: Question, documents: Mapping[str, int], hits: Sequence[Hit]) -> list[list[str]]:
+def _quoted(
+    question: Question, documents: Mapping[str, int], hits: Sequence[Hit], places: Sequence[Sequence[str]]
+) -> list[list[str]]:
     """What each hit stands for: the quotes that it holds, or itself where it holds none."""
     wanted = {f"quote {number}": plain(quote) for number, quote in enumerate(question.quotes, start=1)}
     labels = []
-    for hit in hits:
-        may_hold = not documents or hit.chunk.key in documents
+    for hit, names in zip(hits, places, strict=True):
+        may_hold = not documents or not documents.keys().isdisjoint(names)
         text = plain(hit.chunk.text)
         held = [name for name, quote in wanted.items() if quote in text] if may_hold else []
         labels.append(held or [hit.chunk.id])

@@ -104,6 +104,19 @@ def test_own_questions_are_asked_of_the_application_by_id_key_or_address(app):
         assert report.warnings == ()
 
 
+def test_a_copy_of_an_expected_document_counts_for_it(app, tmp_path):
+    (tmp_path / "documents" / "copy.md").write_text((tmp_path / "documents" / "water.md").read_text())
+    app.ingest()
+    for name in ("water.md", "copy.md"):
+        question = Question("q", "When is water damage reported?", documents={name: 1}, quotes=())
+        assert value(report_on(app, question)) == 1.0
+        assert value(report_on(app, replace(question, quotes=("within seven days",)))) == 1.0
+        answered = evaluate_answers(app, Dataset("own", (question,))).scores
+        assert (answered.of("citation precision").tolist(), answered.of("citation recall").tolist()) == ([1.0], [1.0])
+    elsewhere = Question("q", "When is water damage reported?", documents={"glass.md": 1})
+    assert value(report_on(app, elsewhere)) < 1.0
+
+
 def test_a_document_that_is_not_there_is_said_and_counts_as_not_found(app):
     report = report_on(app, Question("q", "What of water?", documents={"gone.md": 1}))
     assert value(report) == 0.0
