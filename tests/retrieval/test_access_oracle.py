@@ -1,4 +1,4 @@
-"""100,000 questions by random principals, with filters and without, against a brute-force oracle, while documents and access lists change.
+"""100,000 questions by random principals, with random filters and without, against a brute-force oracle, while documents and access lists change.
 
 Not one hit may be of a document that the principal may not read or that the filter does not let through, or of a text that is no longer there; and of the true ten
 nearest, 99 in 100 must be found, by exact search and through an index that knows no access list and overlooks some.
@@ -8,15 +8,18 @@ import random
 import sys
 from collections import Counter
 from contextlib import closing
+from datetime import date
 from functools import cache
 
 import numpy as np
 import pytest
+from filters.oracle import exists, satisfies
 
 from llmapp.catalog.catalog import Catalog
 from llmapp.catalog.lock import FileLock
 from llmapp.catalog.records import DocumentRecord
-from llmapp.filters.reading import parse_filter
+from llmapp.errors import UnknownFieldError
+from llmapp.filters import And, Compare, Exists, Not, OneOf, Or
 from llmapp.retrieval.dense import DenseRetriever
 from llmapp.retrieval.fusion import reciprocal_rank
 from llmapp.retrieval.hybrid import HybridRetriever
@@ -34,22 +37,11 @@ TOP_K = 10
 TOPICS = 8
 DOCUMENTS = 150
 GRANTS = [PUBLIC, "user:ann", "user:bob", *(f"group:g{number}" for number in range(TOPICS)), "tenant:acme", "tenant:other"]
-PRINCIPALS = [
-    Principal("eve"),
-    Principal("ann"),
-    Principal("bob", ("g0", "g1")),
-    Principal("kim", ("g2",), "acme"),
-    Principal("lee", tuple(f"g{number}" for number in range(TOPICS)), "other"),
-    Principal("public"),
-    Principal("g3"),
-    Principal("mia", ("g4", "ann", "user:ann")),
-]
-FILTERS = (
-    [None] * 6
-    + [(f"topic = {topic}", {topic}) for topic in range(TOPICS)]
-    + [("topic in (1, 5)", {1, 5}), ("topic > 99", set())]
-)
-"""As written, and the topics that it lets through."""
+USERS = ["eve", "ann", "bob", "public", "g3", "user:ann"]
+GROUPS = [*(f"g{number}" for number in range(TOPICS)), "ann", "user:ann", "public", "tenant:acme"]
+TENANTS = [None, None, "acme", "other", "g1"]
+OWNERS = ["ann", "bob", "7"]
+FILTERS_A_BATCH = 6
 KINDS = ["exact", "index"] * 3 + ["lexical"] * 3 + ["hybrid"]
 
 
@@ -130,12 +122,47 @@ class World:
             return (f"group:g{topic}",)
         return tuple(self.chance.sample(GRANTS, self.chance.randrange(3)))
 
+    def metadata(self, topic):
+        """Facts of a document; each but the topic may be missing."""
+        facts = {
+            "owner": self.chance.choice(OWNERS),
+            "due": f"2026-0{self.chance.randrange(1, 10)}-15",
+            "tags": self.chance.sample(OWNERS, self.chance.randrange(3)),
+            "plan": {"size": self.chance.randrange(5)},
+        }
+        return {"topic": topic} | {name: value for name, value in facts.items() if self.chance.random() < 0.7}
+
+    def principal(self):
+        groups = tuple(self.chance.sample(GROUPS, self.chance.choice([0, 0, 1, 2, 5])))
+        return Principal(self.chance.choice(USERS), groups, self.chance.choice(TENANTS))
+
+    def filter(self, depth=2):
+        """Any tree of the language over the facts of `metadata`."""
+        kind = self.chance.choice(["leaf", "leaf", "not", "and", "or"]) if depth else "leaf"
+        if kind == "leaf":
+            return self.condition()
+        if kind == "not":
+            return Not(self.filter(depth - 1))
+        return (And if kind == "and" else Or)((self.filter(depth - 1), self.filter(depth - 1)))
+
+    def condition(self):
+        operator = self.chance.choice(["<", "<=", ">", ">="])
+        return self.chance.choice(
+            [
+                Compare("topic", operator, self.chance.randrange(TOPICS)),
+                Compare("due", operator, date(2026, self.chance.randrange(1, 10), 15)),
+                OneOf("topic", tuple(self.chance.sample(range(TOPICS), 3))),
+                OneOf(self.chance.choice(["owner", "tags"]), (self.chance.choice(OWNERS),)),
+                Exists(self.chance.choice(["owner", "due", "tags", "plan", "plan.size"])),
+            ]
+        )
+
     def write(self, names):
         records, vectors = [], {}
         for name in names:
             topic = self.chance.randrange(TOPICS)
             texts = [self.text(topic) for _ in range(self.chance.randrange(1, 4))]
-            acl, chunks, start = self.grants(topic), [], 0
+            acl, metadata, chunks, start = self.grants(topic), self.metadata(topic), [], 0
             for text in texts:
                 chunk_id = f"{name}-{start}-{text}"
                 chunks.append(Chunk(chunk_id, "s", name, name, "", text, start, start + len(text)))
@@ -150,7 +177,7 @@ class World:
                     " ".join(texts),
                     (),
                     None,
-                    {"topic": topic},
+                    metadata,
                     acl,
                     None,
                     "h",
@@ -159,7 +186,7 @@ class World:
                     tuple(texts),
                 )
             )
-            self.held[name] = (acl, topic, texts)
+            self.held[name] = (acl, metadata, texts)
         self.catalog.replace(records, vectors)
 
     def change(self):
@@ -178,31 +205,34 @@ class World:
             self.projection.apply_pending()
 
     def readable(self, principal):
-        """What the oracle lets the principal read: document, topic and text, and the vectors. Shape (n, dim)."""
+        """What the oracle lets the principal read: document and text, and the vectors. Shape (n, dim)."""
         listed = [
-            (name, topic, text)
-            for name, (acl, topic, texts) in self.held.items()
-            if principal.grants & set(acl)
-            for text in texts
+            (name, text) for name, (acl, _, texts) in self.held.items() if principal.grants & set(acl) for text in texts
         ]
-        vectors = [self.embedder.embed_query(text) for _, _, text in listed]
+        vectors = [self.embedder.embed_query(text) for _, text in listed]
         return listed, np.array(vectors, dtype=np.float64).reshape(len(listed), -1)
+
+    def passing(self, where):
+        """The documents that the oracle lets through a filter."""
+        return {name for name, (_, metadata, _) in self.held.items() if where is None or satisfies(where, metadata)}
 
     def close(self):
         self.retrievers["hybrid"].close()
         self.catalog.close()
 
 
-def judge(world, kind, question, principal, where, truth, tally):
+def judge(world, kind, question, principal, where, truth, passing, tally):
     """Ask once, and count what is foreign, what was to be found and what was found."""
     listed, vectors = truth
-    written, topics = where or (None, range(TOPICS))
-    wanted = [place for place, (_, topic, _) in enumerate(listed) if topic in topics]
-    texts = {(listed[place][0], listed[place][2]) for place in wanted}
-    hits = world.retrievers[kind].retrieve(
-        question, principal=principal, top_k=TOP_K, where=written and parse_filter(written)
-    )
+    wanted = [place for place, (name, _) in enumerate(listed) if name in passing]
+    texts = {listed[place] for place in wanted}
     tally["queries"] += 1
+    try:
+        hits = world.retrievers[kind].retrieve(question, principal=principal, top_k=TOP_K, where=where)
+    except UnknownFieldError as error:
+        path = error.field.split(".")
+        tally["wrongly unknown"] += any(exists(world.held[name][1], path) for name, _ in listed)
+        return
     tally["foreign"] += sum((hit.chunk.document_id, hit.chunk.text) not in texts for hit in hits)
     if kind in {"exact", "index"} and wanted:
         scores = np.sort(vectors[wanted] @ world.embedder.embed_query(question))[::-1][:TOP_K]
@@ -210,7 +240,7 @@ def judge(world, kind, question, principal, where, truth, tally):
         tally[f"{kind} found"] += sum(hit.score >= scores[-1] - 1e-6 for hit in hits)
     if kind == "lexical":
         words = set(question.split())
-        tally["lexical wanted"] += min(TOP_K, sum(not words.isdisjoint(listed[place][2].split()) for place in wanted))
+        tally["lexical wanted"] += min(TOP_K, sum(not words.isdisjoint(listed[place][1].split()) for place in wanted))
         tally["lexical found"] += len(hits)
 
 
@@ -219,15 +249,17 @@ def test_nothing_foreign_is_found_and_hardly_anything_is_missed(tmp_path, seed):
     tally = Counter()
     with closing(World(tmp_path, seed)) as world:
         while tally["queries"] < QUERIES // WORLDS:
-            truths = {principal: world.readable(principal) for principal in PRINCIPALS}
+            truths = {principal: world.readable(principal) for principal in [world.principal() for _ in range(8)]}
+            filters = [world.filter() for _ in range(FILTERS_A_BATCH)] + [None] * FILTERS_A_BATCH
+            passing = {where: world.passing(where) for where in filters}
             for _ in range(BETWEEN_WRITES):
-                principal, question = world.chance.choice(PRINCIPALS), world.chance.choice(world.questions)
-                kind, where = world.chance.choice(KINDS), world.chance.choice(FILTERS)
-                judge(world, kind, question, principal, where, truths[principal], tally)
+                principal, question = world.chance.choice(list(truths)), world.chance.choice(world.questions)
+                kind, where = world.chance.choice(KINDS), world.chance.choice(filters)
+                judge(world, kind, question, principal, where, truths[principal], passing[where], tally)
             world.change()
         assert world.retrievers["index"].degraded is None
     sys.stdout.write(f"{dict(tally)}\n")
-    assert tally["foreign"] == 0, tally
+    assert (tally["foreign"], tally["wrongly unknown"]) == (0, 0), tally
     for kind in ("exact", "index", "lexical"):
         assert tally[f"{kind} wanted"] > 1000, tally
         assert 0.99 * tally[f"{kind} wanted"] <= tally[f"{kind} found"] <= tally[f"{kind} wanted"], tally
