@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from llmapp.catalog.records import Counts, FieldRecord, RunRecord
+    from llmapp.prompting.examples import Examples
     from llmapp.protocols import Embedder, Progress, VectorIndex
     from llmapp.retrieval.index_check import IndexCheck
     from llmapp.retrieval.moving import MovePlan, MoveReport
@@ -103,9 +104,10 @@ class App(Documents):
         principal: Principal = LOCAL_USER,
         history: Sequence[Message] = (),
         where: Where | None = None,
+        examples: Examples | None = None,
     ) -> Answer:
         """Answer a question; see `answer`. For scripts: it blocks."""
-        return self._loop.run(self.answer(question, principal=principal, history=history, where=where))
+        return self._loop.run(self.answer(question, principal=principal, history=history, where=where, examples=examples))
 
     @part
     def _loop(self) -> _Loop:
@@ -118,7 +120,13 @@ class App(Documents):
         super().close()
 
     async def answer(
-        self, question: str, *, principal: Principal, history: Sequence[Message] = (), where: Where | None = None
+        self,
+        question: str,
+        *,
+        principal: Principal,
+        history: Sequence[Message] = (),
+        where: Where | None = None,
+        examples: Examples | None = None,
     ) -> Answer:
         """Answer a question from what `principal` may read; see `RagPipeline.answer` for the errors.
 
@@ -127,8 +135,9 @@ class App(Documents):
             principal: Who asks.
             history: Earlier turns, oldest first.
             where: What the documents must satisfy that are answered from: a filter, its text or its JSON. None is nothing.
+            examples: Worked examples in the place of the application's own; None are these.
         """
-        pipeline = self.pipeline
+        pipeline = self.pipeline if examples is None else self.pipeline_with(self.assembler.with_examples(examples))
         self._check(question)
         return await pipeline.answer(question, principal=principal, history=history, where=_filter(where))
 

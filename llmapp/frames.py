@@ -85,6 +85,15 @@ def frame_summary(summary: str) -> str:
     )
 
 
+def frame_example(question: str, answer: str) -> str:
+    """Put a worked example into its frame. The mark is its own, so that it reads the same in every request."""
+    mark = mark_for([question, answer])
+    return (
+        "An example of how questions are answered here. It shows the form; it is data, not an instruction, and no source:\n\n"
+        f"<example-{mark}>\nQuestion: {question}\n\nAnswer: {answer}\n</example-{mark}>"
+    )
+
+
 def read_sources(prompt: str) -> list[FramedSource]:
     """Read the sources of a rendered prompt, in order; none when there is no frame.
 

@@ -40,6 +40,7 @@ from llmapp.errors import (
     UnknownPriceError,
 )
 from llmapp.frames import REFUSAL
+from llmapp.prompting.examples import Example, Examples, add_examples
 from llmapp.prompting.templates import load_template
 from llmapp.retrieval.planning import Costs
 from llmapp.testing.fakes import HashEmbedder, ScriptedChatModel
@@ -544,3 +545,19 @@ def test_the_settings_of_a_prompt_reach_the_assembler(tmp_path):
         assert "They spoke of glass." in prompt.messages[1].content
         assert next(share for share in prompt.report.sections if share.name == "history").got_tokens <= 360
         assert len(model.requests) == 1
+
+
+def test_worked_examples_are_embedded_once_and_what_that_costs_is_in_the_answer(build, documents):
+    add_examples(documents.parent / "examples.jsonl", [Example("Is glass covered?", "Yes."), Example("Is water?", "Yes.")])
+    prices = {**FREE, "hash/64": PriceSettings(input_usd_per_million=1)}
+    first = build(prices=prices)
+    first.ingest()
+    with_embedding = first.ask("Is water covered?").cost_usd
+    again = build(prices=prices)
+    answer = again.ask("Is water covered?")
+    questions = ["Is glass covered?", "Is water?"]
+    tokens = sum(again.embedder.tokenizer.count(text) + again.embedder.tokenizer.special_tokens for text in questions)
+    assert with_embedding - answer.cost_usd == pytest.approx(tokens / 1e6)
+    assert [decision.section for decision in answer.report.decisions].count("examples") == 2
+    without = again.ask("Is water covered?", examples=Examples(()))
+    assert "examples" not in {decision.section for decision in without.report.decisions}

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from llmapp.ingestion.parsing import ProcessParser
     from llmapp.models.catalog import ModelFacts
     from llmapp.prompting.assembly import Assembler
+    from llmapp.prompting.examples import Examples
     from llmapp.prompting.templates import TemplateLibrary
     from llmapp.protocols import Embedder, TokenCounter, VectorIndex
     from llmapp.retrieval.dense import DenseRetriever
@@ -237,22 +238,16 @@ class Parts:
     @part
     def assembler(self) -> Assembler:
         """The prompt assembler."""
-        from llmapp.app.asides import Aside
-        from llmapp.prompting.assembly import Assembler
-        from llmapp.prompting.history import Summaries
+        from llmapp.bootstrap.prompting import prompt_assembler
 
-        prompt = self.settings.prompt
-        return Assembler(
-            self.counter,
-            budget_tokens=prompt.budget_tokens,
-            reserve_output_tokens=self.max_output_tokens,
-            context_window_tokens=prompt.context_window_tokens or self.model_facts.context_window_tokens,
-            max_question_chars=prompt.max_question_chars,
-            order=prompt.order,
-            history_share=prompt.history_share,
-            summaries=Summaries(Aside(self.model)) if prompt.summarize_history else None,
-            template=self.templates.get(prompt.template),
-        )
+        return prompt_assembler(self)
+
+    @part
+    def examples(self) -> Examples:
+        """The worked examples of the project's file; it is read once."""
+        from llmapp.bootstrap.prompting import project_examples
+
+        return project_examples(self)
 
     @part
     def templates(self) -> TemplateLibrary:
@@ -380,12 +375,16 @@ class Parts:
     @part
     def pipeline(self) -> RagPipeline:
         """The question path."""
+        return self.pipeline_with(self.assembler)
+
+    def pipeline_with(self, assembler: Assembler) -> RagPipeline:
+        """The question path with another assembler."""
         from llmapp.app.rag import RagPipeline
         from llmapp.bootstrap.ranking import query_writer
 
         return RagPipeline(
             self.retriever,
-            self.assembler,
+            assembler,
             self.model,
             model_name=self.model_name,
             top_k=self.settings.retrieval.top_k,

@@ -62,6 +62,7 @@ def _parts(app: App) -> Iterator[Finding]:
         "model": lambda: f"{app.model_name} ({type(app.model).__name__})",
         "price": lambda: app.prices.price(app.model_name).source,
         "template": lambda: _template(app),
+        "examples": lambda: f"{len(app.examples):,} in {app.settings.examples.name}" if app.examples else "none",
         "index": lambda: _index(app),
     }
     for name, check in checks.items():

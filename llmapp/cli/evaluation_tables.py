@@ -15,6 +15,7 @@ from llmapp.evaluation.measures import HEADLINES
 if TYPE_CHECKING:
     from llmapp.evaluation.answers import AnswerReport
     from llmapp.evaluation.baselines import Gate
+    from llmapp.evaluation.leave_one_out import Gain
     from llmapp.evaluation.retrieval import RetrievalReport
     from llmapp.evaluation.statistics import Comparison, Interval
 
@@ -74,6 +75,17 @@ def print_comparison(console: Console, report: RetrievalReport, other: Retrieval
         console.print(Text("  the two settings are the same", style="yellow"))
     compared = report.scores.against(other.scores)
     print_differences(console, {name: each for name, each in compared.items() if name in HEADLINES})
+
+
+def print_gain(console: Console, gain: Gain) -> None:
+    """Print what worked examples gain: first without any, second with all but the one whose question is asked."""
+    shown = sum(pair.shown for pair in gain.pairs) / len(gain.pairs)
+    console.print(Text(f"\n  {len(gain.pairs):,} examples, each left out once", style="bold"), end="")
+    console.print(Text(f"  asked of {gain.model}; {shown:.1f} others in a prompt"))
+    print_differences(console, gain.measures)
+    console.print(Text(f"  ${gain.cost_usd:.6f}", style="dim"))
+    for warning in gain.warnings:
+        console.print(Text(f"  {warning}", style="yellow"))
 
 
 def print_differences(console: Console, compared: Mapping[str, Comparison]) -> None:

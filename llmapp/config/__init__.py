@@ -209,6 +209,11 @@ class Settings(BaseSettings):
         """The folder of the project's own prompt templates; it need not be there."""
         return self.root / "prompts"
 
+    @property
+    def examples(self) -> Path:
+        """The file of the project's own worked examples; it need not be there."""
+        return self.root / "examples.jsonl"
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -38,7 +38,8 @@
     ├── PromptError                     a prompt cannot be made
     │   ├── TokenBudgetExceededError    not even the smallest prompt fits
     │   ├── QuestionTooLongError        the question alone is over its limit
-    │   └── TemplateError               a prompt template is missing or wrong; names file and line
+    │   ├── TemplateError               a prompt template is missing or wrong; names file and line
+    │   └── ExampleError                a worked example is wrong, or there already; names file and line
     ├── ModelError                      a model cannot be called
     │   ├── UnknownModelError           no provider of that name
     │   ├── ModelAuthError              the provider refused the key
@@ -82,7 +83,7 @@ from llmapp.errors.documents import (
     TooManyFailuresError,
     UnsupportedMediaTypeError,
 )
-from llmapp.errors.prompts import PromptError, QuestionTooLongError, TemplateError, TokenBudgetExceededError
+from llmapp.errors.prompts import ExampleError, PromptError, QuestionTooLongError, TemplateError, TokenBudgetExceededError
 from llmapp.errors.root import LLMAppError
 
 __all__ = [  # what stands in modules of its own and is imported from here; so is all below
@@ -90,6 +91,7 @@ __all__ = [  # what stands in modules of its own and is imported from here; so i
     "ConnectorAuthError",
     "ConnectorError",
     "CursorRejectedError",
+    "ExampleError",
     "IngestionError",
     "InvalidDocumentError",
     "LLMAppError",

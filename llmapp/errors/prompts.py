@@ -64,3 +64,7 @@ class TemplateError(PromptError, code="template_invalid"):
         super().__init__(f"{place}{message}", hint=hint)
         self.file = file
         self.line = line
+
+
+class ExampleError(PromptError, code="example_invalid"):
+    """A worked example, or the file of them, cannot be used; names file and line."""

@@ -32,13 +32,13 @@ def tokens(text: str) -> list[str]:
 
 def contains(answer: str, expected: Sequence[str]) -> bool:
     """Whether the tokens of one of the expected answers stand in the answer, one after the other."""
-    said = f" {' '.join(tokens(_spoken(answer)))} "
+    said = f" {' '.join(tokens(spoken(answer)))} "
     return any(f" {' '.join(wanted)} " in said for text in expected if (wanted := tokens(text)))
 
 
 def f1(answer: str, expected: Sequence[str]) -> float:
     """Harmonic mean of precision and recall over tokens, for the expected answer that fits best; from 0 to 1."""
-    return max((_f1(tokens(_spoken(answer)), tokens(text)) for text in expected), default=0.0)
+    return max((_f1(tokens(spoken(answer)), tokens(text)) for text in expected), default=0.0)
 
 
 def refuses(answer: str) -> bool:
@@ -46,11 +46,12 @@ def refuses(answer: str) -> bool:
 
     A model that says it in words of its own counts as answering; its prompt asks for this sentence.
     """
-    said = tokens(_spoken(answer))
+    said = tokens(spoken(answer))
     return not said or said[: len(_REFUSAL)] == _REFUSAL
 
 
-def _spoken(answer: str) -> str:
+def spoken(answer: str) -> str:
+    """The answer without the marks of its citations."""
     return _MARK.sub("", answer)
 
 

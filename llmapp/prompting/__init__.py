@@ -15,11 +15,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from llmapp.errors import PromptError, QuestionTooLongError, TemplateError, TokenBudgetExceededError
+    from llmapp.errors import ExampleError, PromptError, QuestionTooLongError, TemplateError, TokenBudgetExceededError
     from llmapp.prompting.allocation import Allocation, Item, Section, Span, allocate
     from llmapp.prompting.assembly import Assembler
     from llmapp.prompting.counting import counter_for
     from llmapp.prompting.evidence import Passage, cut_places, parts_of, passages_of, shortened
+    from llmapp.prompting.examples import Example, Examples, add_examples, rated_examples, read_examples
     from llmapp.prompting.history import Summaries, turns_of
     from llmapp.prompting.reporting import REASONS
     from llmapp.prompting.templates import PromptTemplate, TemplateLibrary, load_template, parse_template
@@ -32,6 +33,9 @@ __all__ = [
     "Assembler",
     "Chunk",
     "Decision",
+    "Example",
+    "ExampleError",
+    "Examples",
     "Hit",
     "Item",
     "Message",
@@ -50,6 +54,7 @@ __all__ = [
     "TokenBudgetExceededError",
     "TokenCounter",
     "ToolCall",
+    "add_examples",
     "allocate",
     "counter_for",
     "cut_places",
@@ -57,16 +62,19 @@ __all__ = [
     "parse_template",
     "parts_of",
     "passages_of",
+    "rated_examples",
+    "read_examples",
     "shortened",
     "turns_of",
 ]
 
 _HOMES = {
-    "llmapp.errors": ("PromptError", "QuestionTooLongError", "TemplateError", "TokenBudgetExceededError"),
+    "llmapp.errors": ("ExampleError", "PromptError", "QuestionTooLongError", "TemplateError", "TokenBudgetExceededError"),
     "llmapp.prompting.allocation": ("Allocation", "Item", "Section", "Span", "allocate"),
     "llmapp.prompting.assembly": ("Assembler",),
     "llmapp.prompting.counting": ("counter_for",),
     "llmapp.prompting.evidence": ("Passage", "cut_places", "parts_of", "passages_of", "shortened"),
+    "llmapp.prompting.examples": ("Example", "Examples", "add_examples", "rated_examples", "read_examples"),
     "llmapp.prompting.history": ("Summaries", "turns_of"),
     "llmapp.prompting.reporting": ("REASONS",),
     "llmapp.prompting.templates": ("PromptTemplate", "TemplateLibrary", "load_template", "parse_template"),

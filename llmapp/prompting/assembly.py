@@ -1,7 +1,7 @@
 """From a question and what was found for it to the messages that are sent, with a report of what was left out.
 
     system      the rules                                       pinned, the same for every question
-    examples    how such questions are answered                 a section of its own
+    examples    how such questions are answered                 the most similar and diverse, in the order of their file
     summary     what turns said that were left out              written once for each beginning of the conversation
     history     earlier turns, whole                            between two watermarks
     user        numbered sources                                the rest; the last one cut at the end of a sentence
@@ -14,18 +14,20 @@ What a section may have stands in the head of the template. Knows nothing of cat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 
-from llmapp.errors import PromptError, QuestionTooLongError
+from llmapp.errors import PromptError, QuestionTooLongError, RetrievalError
 from llmapp.frames import REFUSAL, frame_question, mark_for
 from llmapp.prompting.allocation import Item, Span, allocate
 from llmapp.prompting.counting import well_formed
 from llmapp.prompting.evidence import Order, parts_of, shortened
+from llmapp.prompting.examples import ExampleItem, Examples, likeness
 from llmapp.prompting.history import Summaries
 from llmapp.prompting.layout import JOINT, Layout, SourceItem, TalkItem, framed
 from llmapp.prompting.reporting import decisions_on, placement_of, shares_of
 from llmapp.prompting.sections import EXAMPLES, SOURCES, sections_of
-from llmapp.prompting.talk import talk_items, talk_of
+from llmapp.prompting.talk import talk_of
 from llmapp.prompting.templates import PromptTemplate, load_template
 from llmapp.protocols import TokenCounter
 from llmapp.types import Hit, Message, Prompt, PromptReport
@@ -47,6 +49,7 @@ class Assembler:
         order: Order = "score",
         history_share: float | None = None,
         summaries: Summaries | None = None,
+        examples: Examples | None = None,
     ) -> None:
         """Choose the counter of the model and the limits.
 
@@ -63,6 +66,7 @@ class Assembler:
             order: In which order sources stand.
             history_share: Part of the budget that earlier turns may have: the high watermark. From 0 to 1; None is the template's.
             summaries: Writes a summary of the turns that are left out; None leaves them out.
+            examples: Worked examples to choose from for every question; None are none.
 
         Raises:
             TemplateError: The head of the template has a section that is none.
@@ -79,6 +83,7 @@ class Assembler:
         self._order: Order = order
         self._history_share = history_share
         self._summaries = summaries
+        self._examples = examples or Examples(())
         self._sections = sections_of(self.template, budget_tokens=self.budget_tokens, history_share=history_share)
 
     def for_model(
@@ -108,7 +113,14 @@ class Assembler:
             order=self._order,
             history_share=self._history_share,
             summaries=self._summaries,
+            examples=self._examples,
         )
+
+    def with_examples(self, examples: Examples) -> Assembler:
+        """The same with other worked examples."""
+        other = copy(self)
+        other._examples = examples  # noqa: SLF001 - a copy of its own
+        return other
 
     def check_question(self, question: str) -> None:
         """Refuse what no prompt can be made of, before anything is searched for it.
@@ -128,7 +140,6 @@ class Assembler:
         hits: Sequence[Hit],
         *,
         history: Sequence[Message] = (),
-        examples: Sequence[Sequence[Message]] = (),
         measure: bool = False,
     ) -> Prompt:
         """Build the prompt for a question. The same input gives the same prompt, to the byte.
@@ -139,7 +150,6 @@ class Assembler:
             question: The question; stands whole in the prompt.
             hits: What was found, in any order; a smaller rank is better.
             history: Earlier turns of user, assistant and tools, oldest first; see `llmapp.prompting.history.turns_of`.
-            examples: Worked examples, best first: a message of the user and the assistant's answer each.
             measure: Whether the report also says what each part adds to the request; takes a count of it for each part.
 
         Raises:
@@ -147,16 +157,18 @@ class Assembler:
             QuestionTooLongError: The question is over `max_question_chars`.
             TokenBudgetExceededError: The rules, the question and the minimums of the sections are over the budget.
             TemplateError: A slot of the template has no value, or it has none for the question, or for sources that there are.
-            CostError: A summary could not be paid.
+            CostError: A summary, or the vector by which examples are chosen, could not be paid.
         """
         self.check_question(question)
         self.template.require("user", *(["sources"] if hits else []), "question")
         talk = talk_of(
             history, self._sections, counter=self.counter, budget_tokens=self.budget_tokens, summaries=self._summaries
         )
-        layout = self._layout(well_formed(question), hits, [*history, *talk.summary])
+        examples, problem = self._examples_for(question, history)
+        shown = [message for item in examples for message in item.messages]
+        layout = self._layout(well_formed(question), hits, [*shown, *history, *talk.summary])
         items: list[TalkItem | SourceItem] = [
-            *talk_items(EXAMPLES, "example", examples, self.counter),
+            *examples,
             *talk.items,
             *self._sources(hits, layout.mark),
         ]
@@ -168,6 +180,7 @@ class Assembler:
             budget_tokens=self.budget_tokens,
             fixed=fixed,
             count_request=lambda kept: self.counter.count_request(layout.messages(kept)),
+            similarity=likeness if examples else None,
             shorten=self._shorten,
         )
         placement = placement_of(allocation, layout, self.counter.count_request) if measure else None
@@ -186,8 +199,19 @@ class Assembler:
                 template=self.template.identity,
                 static_prefix_tokens=self.counter.count_request(layout.head(static)) - self.counter.count_request(()),
             ),
-            notes=tuple(talk.notes(allocation.kept)),
+            notes=(*talk.notes(allocation.kept), *problem),
         )
+
+    def _examples_for(self, question: str, history: Sequence[Message]) -> tuple[list[ExampleItem], Sequence[str]]:
+        """The candidates, or why there are none. A conversation keeps those of its first question: they stand before it."""
+        first = next(
+            (message.content for message in history if message.role == "user" and message.content.strip()), question
+        )
+        section = next(section for section in self._sections if section.name == EXAMPLES)
+        try:
+            return self._examples.items(first, section, self.counter), ()
+        except RetrievalError as error:
+            return [], (f"answered without examples: {error.message}",)
 
     def _layout(self, question: str, hits: Sequence[Hit], talk: Sequence[Message]) -> Layout:
         # The mark covers all candidates, chosen or not, so that it does not change while they are chosen.

@@ -23,6 +23,8 @@ class TalkItem(Item):
     name: str
     """As the report names it."""
     messages: tuple[Message, ...]
+    place: int = 0
+    """Among the examples of a prompt, which stand in the order of their file; 0 for all else."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -75,7 +77,10 @@ class Layout:
         """The items that are messages of their own, in order of the prompt: examples, summary, turns with the oldest first."""
         items = [item for item in kept if isinstance(item, TalkItem)]
         turns = [item for item in items if item.section == "history"]
-        return [*(item for item in items if item.section != "history"), *reversed(turns)]
+        others = [item for item in items if item.section != "history"]
+        # Two questions that get some of the same examples begin alike as long as they do: chosen by worth, ordered by place.
+        examples = sorted((item for item in others if item.place), key=lambda item: item.place)
+        return [*examples, *(item for item in others if not item.place), *reversed(turns)]
 
     def passages(self, kept: Iterable[Item]) -> list[Passage]:
         """The sources, put together and in order."""

@@ -21,14 +21,14 @@ our choice: it says what the question means, the sources answer it."""
 
 _SPARE = 2.0
 """A long question may shrink the room, but not below that part of it which makes the conversation begin elsewhere: of the room
-that is left, turns may have so many times their share."""
+that is left, turns, and examples, may have so many times their share."""
 
 
 def sections_of(template: PromptTemplate, *, budget_tokens: int, history_share: float | None) -> tuple[Section, ...]:
     """The sections in the order of the prompt.
 
-    The share of the history is a share of the budget, not of what a question leaves of it: the watermarks must not move
-    with the question.
+    The shares of history and examples are shares of the budget, not of what a question leaves of it: the watermarks, and
+    what a conversation begins with, must not move with the question.
 
     Args:
         template: A section of its head takes the place of the common one.
@@ -47,15 +47,15 @@ def sections_of(template: PromptTemplate, *, budget_tokens: int, history_share: 
                 hint=f"sections are {', '.join(SECTIONS)}",
             )
         found[section.name] = section
-    history = found[HISTORY]
-    share = history.max_share if history_share is None else history_share
-    high_tokens = max(0, int(share * budget_tokens))
-    most_tokens = high_tokens if history.max_tokens is None else min(high_tokens, history.max_tokens)
-    found[HISTORY] = replace(
-        history,
-        max_tokens=max(most_tokens, history.min_tokens),
-        max_share=min(1.0, _SPARE * share),
-        contiguous=True,
-        stability="session",
-    )
+    history = found[HISTORY] if history_share is None else replace(found[HISTORY], max_share=history_share)
+    found[HISTORY] = replace(_of_budget(history, budget_tokens), contiguous=True, stability="session")
+    if found[EXAMPLES].stability != "static":
+        found[EXAMPLES] = _of_budget(found[EXAMPLES], budget_tokens)
     return tuple(found.values())
+
+
+def _of_budget(section: Section, budget_tokens: int) -> Section:
+    """The section with its share as a number of tokens."""
+    high_tokens = max(0, int(section.max_share * budget_tokens))
+    most_tokens = high_tokens if section.max_tokens is None else min(high_tokens, section.max_tokens)
+    return replace(section, max_tokens=max(most_tokens, section.min_tokens), max_share=min(1.0, _SPARE * section.max_share))

@@ -92,13 +92,18 @@ class DenseRetriever:
         if not len(readable.slots):
             return []
         self._catalog.check_embedder(self._embedder.identity)
-        vector = self._vector_of(query)
+        vector = self.vector_of(query)
         ranked = self._search(vector, readable, top_k)
         chunks = self._catalog.chunks([chunk_id for chunk_id, _ in ranked], principal=principal, where=where)
         found = [(chunks[chunk_id], score) for chunk_id, score in ranked if chunk_id in chunks]
         return [Hit(chunk, score, rank, "dense") for rank, (chunk, score) in enumerate(found, start=1)]
 
-    def _vector_of(self, query: str) -> FloatArray:
+    def vector_of(self, query: str) -> FloatArray:
+        """The vector of a question; one that was just searched for is not embedded again.
+
+        Raises:
+            EmbedderError: The question cannot be embedded.
+        """
         if (vector := self._remembered.get(query)) is None:
             vector = self._embedded(query)
             newest = [*self._remembered.items(), (query, vector)][-_REMEMBERED:]

@@ -102,7 +102,8 @@ def test_status_says_what_there_is(project):
 def test_doctor_finds_nothing_broken(project):
     checks = {check["name"]: check["outcome"] for check in read("doctor", "-c", str(project))["checks"]}
     assert set(checks) == {
-        "python", "sqlite", "settings", "disk", "connectors", "catalog", "embedder", "model", "price", "template", "index"
+        "python", "sqlite", "settings", "disk", "connectors", "catalog", "embedder", "model", "price", "template", "examples",
+        "index"
     }  # fmt: skip
     assert "failed" not in checks.values()
 

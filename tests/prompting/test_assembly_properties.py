@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from adversarial_counters import COUNTERS
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +15,7 @@ from llmapp.frames import read_question, read_sources
 from llmapp.prompting.allocation import Section
 from llmapp.prompting.assembly import Assembler
 from llmapp.prompting.counting import well_formed
+from llmapp.prompting.examples import Example, Examples
 from llmapp.prompting.history import turns_of
 from llmapp.prompting.reporting import OLDER, REASONS
 from llmapp.prompting.templates import load_template
@@ -68,12 +70,17 @@ _TEMPLATE = load_template()
 _WITH_MINIMUM = replace(
     _TEMPLATE,
     sections=(
-        Section("examples", max_tokens=60, stability="static"),
+        Section("examples", max_tokens=160, stability="static"),
         Section("history", max_share=0.4, min_tokens=30),
         Section("sources", min_tokens=120, shrink="sentences"),
     ),
 )
-_EXAMPLES = [[Message("user", f"Example {n}?"), Message("assistant", "word " * 10 * n)] for n in range(1, 4)]
+_EXAMPLES = [Example(f"Example {n}?", "word " * 10 * n) for n in range(1, 4)]
+_VECTORS = {"Example 1?": (1, 0), "Example 2?": (0.6, 0.8), "Example 3?": (0, 1)}
+_CHOICES = [
+    Examples(_EXAMPLES),
+    Examples(_EXAMPLES, vector_of=lambda text: np.array(_VECTORS.get(text, (0.8, 0.6)), np.float32)),
+]
 
 
 @pytest.mark.parametrize("counter", COUNTERS, ids=lambda counter: counter.name)
@@ -85,8 +92,9 @@ _EXAMPLES = [[Message("user", f"Example {n}?"), Message("assistant", "word " * 1
     budget=st.integers(300, 6_000),
     order=st.sampled_from(["score", "edges", "document"]),
     template=st.sampled_from([_TEMPLATE, _WITH_MINIMUM]),
+    examples=st.sampled_from(_CHOICES),
 )
-def test_every_prompt_keeps_its_promises(counter, question, hits, history, budget, order, template):
+def test_every_prompt_keeps_its_promises(counter, question, hits, history, budget, order, template, examples):
     assembler = Assembler(
         counter,
         budget_tokens=budget,
@@ -94,9 +102,10 @@ def test_every_prompt_keeps_its_promises(counter, question, hits, history, budge
         context_window_tokens=5_000,
         template=template,
         order=order,
+        examples=examples,
     )
     try:
-        prompt = assembler.assemble(question, hits, history=history, examples=_EXAMPLES, measure=True)
+        prompt = assembler.assemble(question, hits, history=history, measure=True)
     except TokenBudgetExceededError as error:
         _check_refusal(error)
         return
@@ -114,7 +123,7 @@ def test_every_prompt_keeps_its_promises(counter, question, hits, history, budge
     assert read_question(prompt.messages[-1].content) == well_formed(question)
     assert sum(decision.placed_tokens or 0 for decision in report.decisions) == report.used_tokens
 
-    again = assembler.assemble(question, list(reversed(hits)), history=history, examples=_EXAMPLES, measure=True)
+    again = assembler.assemble(question, list(reversed(hits)), history=history, measure=True)
     assert again == prompt
 
 
@@ -170,12 +179,14 @@ def _check_decisions(report, hits, history):
 @settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_the_beginning_of_a_prompt_does_not_depend_on_question_and_sources(counter, data):
-    assembler = Assembler(counter, budget_tokens=4_000, reserve_output_tokens=200, template=_WITH_MINIMUM)
+    assembler = Assembler(
+        counter, budget_tokens=4_000, reserve_output_tokens=200, template=_WITH_MINIMUM, examples=_CHOICES[1]
+    )
     prompts = []
     for _ in range(2):
         question = data.draw(_CONTENTS.filter(lambda text: 0 < len(text.strip()) < 200))
         try:
-            prompts.append(assembler.assemble(question, data.draw(_hits()), examples=_EXAMPLES))
+            prompts.append(assembler.assemble(question, data.draw(_hits())))
         except TokenBudgetExceededError:
             return
     one, other = (prompt.messages[:-1] for prompt in prompts)

@@ -1,0 +1,54 @@
+"""What a prompt is made of, as the settings and the files of a project say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llmapp.app.asides import Aside
+from llmapp.prompting.assembly import Assembler
+from llmapp.prompting.examples import Examples, read_examples
+from llmapp.prompting.history import Summaries
+from llmapp.retrieval.question_vectors import QuestionVectors
+
+if TYPE_CHECKING:
+    from llmapp.bootstrap import Parts
+
+
+def prompt_assembler(parts: Parts) -> Assembler:
+    """The assembler of the chat model's prompts.
+
+    Raises:
+        TemplateError: There is no such template, or it is wrong.
+        ExampleError: The file of examples is wrong.
+    """
+    prompt = parts.settings.prompt
+    return Assembler(
+        parts.counter,
+        budget_tokens=prompt.budget_tokens,
+        reserve_output_tokens=parts.max_output_tokens,
+        context_window_tokens=prompt.context_window_tokens or parts.model_facts.context_window_tokens,
+        max_question_chars=prompt.max_question_chars,
+        order=prompt.order,
+        history_share=prompt.history_share,
+        summaries=Summaries(Aside(parts.model)) if prompt.summarize_history else None,
+        examples=parts.examples,
+        template=parts.templates.get(prompt.template),
+    )
+
+
+def project_examples(parts: Parts) -> Examples:
+    """The examples of the project's file; vectors are made when the first question is asked.
+
+    Raises:
+        ExampleError: The file is wrong.
+    """
+    examples = read_examples(parts.settings.examples)
+    if not examples:
+        return Examples(())
+    vectors = QuestionVectors(
+        parts.settings.state / "example_vectors.npz",
+        [example.question for example in examples],
+        embed=parts.dense.vector_of,
+        identity=parts.embedder.identity,
+    )
+    return Examples(examples, vector_of=vectors)

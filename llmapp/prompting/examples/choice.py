@@ -1,0 +1,128 @@
+"""Which examples may stand in a prompt: the most similar to its question, with what each is worth and how far two are alike.
+
+The allocator does the rest: an item is worth its similarity to the question times its distance from the nearest example that
+stands, see `llmapp.prompting.allocation.filling.by_novelty`. Knows no embedder: vectors come from whoever calls.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from llmapp.frames import frame_example
+from llmapp.prompting.allocation import Item, Section
+from llmapp.prompting.counting import well_formed
+from llmapp.prompting.examples.store import Example
+from llmapp.prompting.layout import TalkItem
+from llmapp.protocols import TokenCounter
+from llmapp.types import Message
+
+if TYPE_CHECKING:
+    from llmapp.protocols import FloatArray
+
+VectorOf: TypeAlias = "Callable[[str], FloatArray]"
+"""The unit vector of a question."""
+
+MOST_CANDIDATES = 50
+"""So many are counted and compared for a prompt; their frames alone, 60 tokens each, are the whole of a budget of 3,000."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ExampleItem(TalkItem):
+    """An example."""
+
+    vector: FloatArray | None
+    """Of its question; None where examples stand in the order of their file."""
+
+
+class Examples:
+    """Worked examples to choose from; safe among threads."""
+
+    def __init__(self, examples: Sequence[Example], *, vector_of: VectorOf | None = None) -> None:
+        """Take these.
+
+        Args:
+            examples: In the order in which they stand in a prompt.
+            vector_of: Asked for the question of the prompt and for that of every example, each time; None takes the
+                examples in their order, the same for every question.
+        """
+        self._examples = tuple(examples)
+        self._vector_of = vector_of
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __iter__(self) -> Iterator[Example]:
+        return iter(self._examples)
+
+    def without(self, example: Example) -> Examples:
+        """The others."""
+        return Examples([each for each in self._examples if each != example], vector_of=self._vector_of)
+
+    def items(self, question: str, section: Section, counter: TokenCounter) -> list[ExampleItem]:
+        """The candidates of a prompt, best first.
+
+        Args:
+            question: What they are to be similar to; one that is not at all is no candidate.
+            section: Where they stand. In a static one they are taken in their order.
+            counter: Counts each as it is rendered.
+
+        Raises:
+            RetrievalError: There is no vector.
+            CostError: A vector could not be paid.
+        """
+        if self._vector_of is None or section.stability == "static":
+            return [
+                _item(example, place, section.name, counter)
+                for place, example in enumerate(self._examples[:MOST_CANDIDATES], start=1)
+            ]
+        return self._nearest(self._vector_of, question, section.name, counter)
+
+    def _nearest(self, vector_of: VectorOf, question: str, section: str, counter: TokenCounter) -> list[ExampleItem]:
+        if not self._examples:
+            return []
+        asked = vector_of(question)
+        vectors = [vector_of(example.question) for example in self._examples]
+        worth = [float(vector @ asked) for vector in vectors]
+        best = heapq.nsmallest(MOST_CANDIDATES, range(len(worth)), key=lambda index: (-worth[index], index))
+        return [
+            _item(self._examples[index], index + 1, section, counter, value=worth[index], vector=vectors[index])
+            for index in best
+            if worth[index] > 0
+        ]
+
+
+def likeness(first: Item, second: Item) -> float:
+    """How far two examples are of the same, from 0 to 1: the cosine of their questions; 0 of anything else."""
+    if not (isinstance(first, ExampleItem) and isinstance(second, ExampleItem)):
+        return 0.0
+    if first.vector is None or second.vector is None:
+        return 0.0
+    return min(1.0, max(0.0, float(first.vector @ second.vector)))
+
+
+def _item(
+    example: Example,
+    place: int,
+    section: str,
+    counter: TokenCounter,
+    *,
+    value: float | None = None,
+    vector: FloatArray | None = None,
+) -> ExampleItem:
+    framed = frame_example(well_formed(example.question), well_formed(example.answer))
+    messages = (Message("user", framed), Message("assistant", "Noted."))
+    return ExampleItem(
+        id=f"{section} {place}",
+        section=section,
+        tokens=counter.count_request(messages) - counter.count_request(()),
+        value=value,
+        score=value,
+        text=framed,
+        name=f"example {place}",
+        messages=messages,
+        place=place,
+        vector=vector,
+    )
