@@ -7,7 +7,7 @@ those of the chunks that the asker may read: so no score tells of others, and it
 
 Rare terms are scored first. Once what all later ones could add at most is less than what the last of the best already has,
 only chunks that can still be among the best are looked up in the rest (MaxScore: Turtle and Flood, "Query evaluation:
-strategies and optimizations", 1995). What is found is the same; of 500,000 chunks it takes a quarter of the time.
+strategies and optimizations", 1995). What is found is the same; of 500,000 chunks it takes less than half the time.
 """
 
 from __future__ import annotations

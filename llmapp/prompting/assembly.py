@@ -19,7 +19,7 @@ from dataclasses import replace
 
 from llmapp.errors import PromptError, QuestionTooLongError, RetrievalError
 from llmapp.frames import REFUSAL, frame_question, mark_for
-from llmapp.prompting.allocation import Item, Span, allocate
+from llmapp.prompting.allocation import Allocation, Item, Span, allocate
 from llmapp.prompting.counting import well_formed
 from llmapp.prompting.evidence import Order, parts_of, shortened
 from llmapp.prompting.examples import ExampleItem, Examples, likeness
@@ -27,7 +27,7 @@ from llmapp.prompting.history import Summaries
 from llmapp.prompting.layout import JOINT, Layout, SourceItem, TalkItem, framed
 from llmapp.prompting.reporting import decisions_on, placement_of, shares_of
 from llmapp.prompting.sections import EXAMPLES, SOURCES, sections_of
-from llmapp.prompting.talk import talk_of
+from llmapp.prompting.talk import Talk, talk_of
 from llmapp.prompting.templates import PromptTemplate, load_template
 from llmapp.protocols import TokenCounter
 from llmapp.types import Hit, Message, Prompt, PromptReport
@@ -167,11 +167,7 @@ class Assembler:
         examples, problem = self._examples_for(question, history)
         shown = [message for item in examples for message in item.messages]
         layout = self._layout(well_formed(question), hits, [*shown, *history, *talk.summary])
-        items: list[TalkItem | SourceItem] = [
-            *examples,
-            *talk.items,
-            *self._sources(hits, layout.mark),
-        ]
+        items: list[TalkItem | SourceItem] = [*examples, *talk.items, *self._sources(hits, layout.mark)]
         framed_question = frame_question(layout.question, mark=layout.mark)
         fixed = {"system": self.counter.count(layout.system.content), "question": self.counter.count(framed_question)}
         allocation = allocate(
@@ -183,23 +179,35 @@ class Assembler:
             similarity=likeness if examples else None,
             shorten=self._shorten,
         )
-        placement = placement_of(allocation, layout, self.counter.count_request) if measure else None
-        static = [item for item in layout.talk(allocation.kept) if self._is_static(item)]
         return Prompt(
             messages=layout.messages(allocation.kept),
             sources=layout.sources(allocation.kept),
-            report=PromptReport(
-                budget_tokens=self.budget_tokens,
-                used_tokens=allocation.used_tokens,
-                reserved_output_tokens=self.reserve_output_tokens,
-                is_exact=self._is_exact(talk.items),
-                counter=self.counter.name,
-                decisions=decisions_on(items, allocation, layout, fixed=fixed, older=talk.older, placement=placement),
-                sections=shares_of(allocation, fixed=fixed, older=talk.older),
-                template=self.template.identity,
-                static_prefix_tokens=self.counter.count_request(layout.head(static)) - self.counter.count_request(()),
-            ),
+            report=self._report(items, allocation, layout, fixed=fixed, talk=talk, measure=measure),
             notes=(*talk.notes(allocation.kept), *problem),
+        )
+
+    def _report(
+        self,
+        items: Sequence[TalkItem | SourceItem],
+        allocation: Allocation,
+        layout: Layout,
+        *,
+        fixed: dict[str, int],
+        talk: Talk,
+        measure: bool,
+    ) -> PromptReport:
+        placement = placement_of(allocation, layout, self.counter.count_request) if measure else None
+        static = [item for item in layout.talk(allocation.kept) if self._is_static(item)]
+        return PromptReport(
+            budget_tokens=self.budget_tokens,
+            used_tokens=allocation.used_tokens,
+            reserved_output_tokens=self.reserve_output_tokens,
+            is_exact=self._is_exact(talk.items),
+            counter=self.counter.name,
+            decisions=decisions_on(items, allocation, layout, fixed=fixed, older=talk.older, placement=placement),
+            sections=shares_of(allocation, fixed=fixed, older=talk.older),
+            template=self.template.identity,
+            static_prefix_tokens=self.counter.count_request(layout.head(static)) - self.counter.count_request(()),
         )
 
     def _examples_for(self, question: str, history: Sequence[Message]) -> tuple[list[ExampleItem], Sequence[str]]:

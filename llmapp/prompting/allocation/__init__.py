@@ -20,6 +20,7 @@ messages, templates, catalogs or models.
 """
 
 from llmapp.prompting.allocation.allocator import MIN_USEFUL_TOKENS, allocate
+from llmapp.prompting.allocation.coverage import JOINT_CHARS
 from llmapp.prompting.allocation.parts import (
     REASONS,
     Allocation,
@@ -35,6 +36,7 @@ from llmapp.prompting.allocation.parts import (
 )
 
 __all__ = [
+    "JOINT_CHARS",
     "MIN_USEFUL_TOKENS",
     "REASONS",
     "Allocation",

@@ -16,10 +16,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from llmapp.prompting.allocation import JOINT_CHARS
 from llmapp.types import Chunk, Hit, Source
 
-JOINT_CHARS = 2
-"""Between chunks that adjoin so much is missing at most: a chunk leaves out the white space around it, a blank line at most."""
 NEAR_CHARS = 200
 """Over a gap of a sentence or two a passage goes on: the gap is marked, which is cheaper than another frame."""
 
