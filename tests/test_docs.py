@@ -110,6 +110,7 @@ def test_every_verb_is_in_the_readme():
         "examples add",
         "examples list",
         "examples test",
+        "models fit",
         "eval retrieval",
         "eval answers",
         "eval gate",

@@ -12,7 +12,19 @@ from typing import Annotated
 import typer
 
 from llmapp import __version__
-from llmapp.cli import connectors, documents, evaluation, examples, index, project, prompts, quarantine, questions, serving
+from llmapp.cli import (
+    connectors,
+    documents,
+    evaluation,
+    examples,
+    index,
+    models,
+    project,
+    prompts,
+    quarantine,
+    questions,
+    serving,
+)
 from llmapp.cli.errors import INTERRUPTED, show_tracebacks
 
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
@@ -42,6 +54,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(index.app, name="index")
 app.add_typer(prompts.app, name="prompt")
 app.add_typer(examples.app, name="examples")
+app.add_typer(models.app, name="models")
 app.add_typer(evaluation.app, name="eval")
 app.add_typer(connectors.app, name="connector")
 

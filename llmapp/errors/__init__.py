@@ -42,6 +42,7 @@
     │   └── ExampleError                a worked example is wrong, or there already; names file and line
     ├── ModelError                      a model cannot be called
     │   ├── UnknownModelError           no provider of that name
+    │   ├── ModelFileError              its config.json, safetensors or GGUF file cannot be read
     │   ├── ModelAuthError              the provider refused the key
     │   ├── ModelRateLimitedError       too many requests (retryable)
     │   ├── ModelTimeoutError           no answer in time (retryable)
@@ -271,6 +272,10 @@ class ModelError(LLMAppError, code="model_failed"):
 
 class UnknownModelError(ModelError, code="unknown_model"):
     """No provider of that name, or no model of that name."""
+
+
+class ModelFileError(ModelError, code="model_file_invalid"):
+    """A file of a model cannot be read, or does not say what is asked of it."""
 
 
 class ModelAuthError(ModelError, code="model_auth_failed"):

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmapp.errors import PromptError
-from llmapp.prompting.counting.gguf_file import read_gguf
+from llmapp.errors import ModelFileError, PromptError
+from llmapp.gguf import Value, read_gguf
 from llmapp.prompting.counting.templated import Loaded, TemplateCounter
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class GgufCounter(TemplateCounter):
 
 
 def _load(path: Path) -> Loaded:
-    header = read_gguf(path)
+    header = _header(path)
     vocabulary = {key.removeprefix(_PREFIX): value for key, value in header.items() if key.startswith(_PREFIX)}
     try:
         tokenizer = _tokenizer(path, vocabulary)
@@ -85,6 +85,13 @@ def _load(path: Path) -> Loaded:
     special = dict(_special_tokens(vocabulary))
     is_begun = vocabulary.get("add_bos_token", vocabulary["model"] == "llama" or vocabulary.get("pre") in _BEGIN)
     return Loaded(tokenizer, _templates(header, special), begin=special.get("bos_token", "") if is_begun else "")
+
+
+def _header(path: Path) -> Mapping[str, Value]:
+    try:
+        return read_gguf(path).values
+    except ModelFileError as error:
+        raise PromptError(error.message, hint=error.hint) from error
 
 
 def _tokenizer(path: Path, vocabulary: Mapping[str, Any]) -> Tokenizer:
