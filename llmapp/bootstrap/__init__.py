@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from llmapp.app.rag import RagPipeline
     from llmapp.costs.guard import GuardedChatModel
     from llmapp.costs.ledger import Ledger
-    from llmapp.costs.prices import Price, PriceBook
+    from llmapp.costs.price_book import PriceBook
+    from llmapp.costs.prices import Price
     from llmapp.ingestion.ingestor import Ingestor
     from llmapp.ingestion.parsing import ProcessParser
     from llmapp.models.catalog import ModelFacts

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from llmapp.bootstrap import Parts
     from llmapp.config import Settings
-    from llmapp.costs.prices import PriceBook
+    from llmapp.costs.price_book import PriceBook
     from llmapp.protocols import TokenCounter
 
 
@@ -48,19 +48,22 @@ def token_counter(parts: Parts) -> TokenCounter:
 
 
 def price_book(settings: Settings) -> PriceBook:
-    """The prices: the user's own first, then the bundled ones."""
-    from llmapp.costs.prices import PriceBook, declared_price
+    """The prices: the user's own first, then the published ones."""
+    from llmapp.costs.price_book import PriceBook
+    from llmapp.costs.prices import declared_price
     from llmapp.retrieval.embedders.minilm import MiniLMEmbedder
 
+    batch = {"batch_input_usd_per_million", "batch_output_usd_per_million"}
     return PriceBook(
-        {
+        {name: declared_price(name, **own.model_dump(exclude=batch)) for name, own in settings.prices.items()},
+        declared_batch={
             name: declared_price(
                 name,
-                input_usd_per_million=own.input_usd_per_million,
-                output_usd_per_million=own.output_usd_per_million,
-                usd_per_thousand_searches=own.usd_per_thousand_searches,
+                input_usd_per_million=own.batch_input_usd_per_million,
+                output_usd_per_million=own.batch_output_usd_per_million,
             )
             for name, own in settings.prices.items()
+            if own.batch_input_usd_per_million is not None
         },
         local={MiniLMEmbedder.identity},
     )

@@ -135,6 +135,14 @@ class PriceSettings(Table):
     """USD for a million input tokens."""
     output_usd_per_million: Decimal | None = Field(default=None, ge=0)
     """USD for a million output tokens; None for a model that only reads, such as an embedder."""
+    cached_input_usd_per_million: Decimal | None = Field(default=None, ge=0)
+    """USD for a million input tokens that the provider had cached; None is as other input."""
+    cache_write_usd_per_million: Decimal | None = Field(default=None, ge=0)
+    """USD for a million input tokens that the provider newly caches; None is as other input."""
+    batch_input_usd_per_million: Decimal | None = Field(default=None, ge=0)
+    """USD for a million input tokens at the provider's batch endpoint; None is not known."""
+    batch_output_usd_per_million: Decimal | None = Field(default=None, ge=0)
+    """USD for a million output tokens there; with `batch_input_usd_per_million`."""
     usd_per_thousand_searches: Decimal = Field(default=Decimal(0), ge=0)
     """USD for a thousand searches of a rerank API that bills these, as Cohere does; with `input_usd_per_million = 0`."""
 

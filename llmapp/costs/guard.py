@@ -27,7 +27,8 @@ from llmapp.costs.bounds import input_bound_tokens
 from llmapp.costs.ledger import Ledger
 from llmapp.costs.meter import Meter, usage_of
 from llmapp.costs.options import OUTPUT_LIMITS, check_options
-from llmapp.costs.prices import Price, PriceBook
+from llmapp.costs.price_book import PriceBook
+from llmapp.costs.prices import Price
 from llmapp.costs.records import Charge
 from llmapp.errors import LLMAppError
 from llmapp.protocols import TokenCounter

@@ -64,8 +64,6 @@ live in one table each: `llmapp.server.errors` and `llmapp.cli.errors`. A progra
 
 from __future__ import annotations
 
-from typing import Literal
-
 from llmapp.errors.documents import (
     AddressRefusedError,
     ConnectorAuthError,
@@ -324,16 +322,17 @@ class BudgetExceededError(CostError, code="budget_exceeded"):
 class UnknownPriceError(CostError, code="unknown_price"):
     """No price is known for a model; it is never taken as zero."""
 
-    def __init__(self, model: str, part: Literal["price", "output price"] = "price") -> None:
+    def __init__(self, model: str, part: str = "price") -> None:
         """Name the model and the way to declare a price.
 
         Args:
             model: The model that has no price.
-            part: What is not known: any price, or only that of its output.
+            part: What is not known: any ``price``, only the ``output price``, the ``batch price``, the ``price as of`` a day.
         """
+        keys = "batch_input_usd_per_million" if part == "batch price" else "input_usd_per_million"
         super().__init__(
             f"no {part} is known for {model}",
-            hint=f'declare input_usd_per_million, for a chat model also output_usd_per_million, in llmapp.toml under [prices."{model}"]',
+            hint=f'declare {keys}, for a chat model also {keys.replace("input", "output")}, in llmapp.toml under [prices."{model}"]',
         )
         self.model = model
 

@@ -15,7 +15,8 @@ from pydantic import BaseModel, SecretStr
 
 from llmapp.costs.guard import GuardedChatModel
 from llmapp.costs.ledger import Ledger
-from llmapp.costs.prices import PriceBook, declared_price
+from llmapp.costs.price_book import PriceBook
+from llmapp.costs.prices import declared_price
 from llmapp.errors import (
     BudgetExceededError,
     CostError,

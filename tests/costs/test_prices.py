@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmapp.costs.prices import Price, PriceBook, Rates, Tier, declared_price, free_price
+from llmapp.costs.price_book import PriceBook
+from llmapp.costs.prices import Price, Rates, Tier, declared_price, free_price
 from llmapp.errors import UnknownPriceError
 from llmapp.types import Usage
 
@@ -97,3 +98,23 @@ def test_the_bound_is_never_below_the_cost_of_any_use_within_it(price, input_tok
     written = data.draw(st.integers(0, used - read))
     usage = Usage(used, data.draw(st.integers(0, output_tokens)), read, written)
     assert price.cost_nano_usd(usage) <= price.bound_nano_usd(input_tokens=input_tokens, output_tokens=output_tokens)
+
+
+_flat = st.builds(lambda rates: Price("m", rates, "test"), _rates)
+
+
+@st.composite
+def _usages(draw):
+    read, written = draw(st.integers(0, 100_000)), draw(st.integers(0, 100_000))
+    return Usage(read + written + draw(st.integers(0, 100_000)), draw(st.integers(0, 50_000)), read, written)
+
+
+@given(_flat, _usages(), _usages())
+def test_more_tokens_never_cost_less(price, usage, more):
+    assert price.cost_nano_usd(usage + more) >= price.cost_nano_usd(usage)
+
+
+@given(_flat, _usages(), _usages())
+def test_the_sum_of_the_parts_is_the_whole_to_a_nano_dollar(price, one, other):
+    parts = price.cost_nano_usd(one) + price.cost_nano_usd(other)
+    assert 0 <= parts - price.cost_nano_usd(one + other) <= 1
