@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import timeit
+from collections.abc import Callable
 
 import genai_prices
 
@@ -17,7 +18,7 @@ MODELS = ("openai:gpt-4o", "anthropic:claude-sonnet-4-5")
 LEAST_RATIO = 50
 
 
-def best_us(call, number):
+def best_us(call: Callable[[], object], number: int) -> float:
     return min(timeit.repeat(call, number=number, repeat=7)) / number * 1e6
 
 
