@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from pydantic import JsonValue
 
+    from llmapp.app.rag import RagPipeline
     from llmapp.catalog.records import Counts, FieldRecord, RunRecord
+    from llmapp.prompting.assembly import Assembler
     from llmapp.prompting.examples import Examples
     from llmapp.protocols import Embedder, Progress, VectorIndex
     from llmapp.retrieval.index_check import IndexCheck
@@ -137,15 +139,21 @@ class App(Documents):
             where: What the documents must satisfy that are answered from: a filter, its text or its JSON. None is nothing.
             examples: Worked examples in the place of the application's own; None are these.
         """
-        pipeline = self.pipeline if examples is None else self.pipeline_with(self.assembler.with_examples(examples))
+        pipeline = self._pipeline_for(examples)
         self._check(question)
         return await pipeline.answer(question, principal=principal, history=history, where=_filter(where))
 
     async def stream(
-        self, question: str, *, principal: Principal, history: Sequence[Message] = (), where: Where | None = None
+        self,
+        question: str,
+        *,
+        principal: Principal,
+        history: Sequence[Message] = (),
+        where: Where | None = None,
+        examples: Examples | None = None,
     ) -> AsyncGenerator[str | Answer]:
         """Yield the answer in pieces, and the whole `Answer` last; see `answer`."""
-        pipeline = self.pipeline
+        pipeline = self._pipeline_for(examples)
         self._check(question)
         async with aclosing(pipeline.stream(question, principal=principal, history=history, where=_filter(where))) as parts:
             async for one in parts:
@@ -194,6 +202,7 @@ class App(Documents):
         principal: Principal = LOCAL_USER,
         history: Sequence[Message] = (),
         where: Where | None = None,
+        examples: Examples | None = None,
     ) -> Preview:
         """The prompt that a question would get; nothing is answered, and it costs what `find` costs.
 
@@ -206,7 +215,14 @@ class App(Documents):
             TokenBudgetExceededError: Not even the smallest prompt fits.
         """
         found = self.find(question, principal=principal, where=where)
-        return Preview(self.assembler.assemble(question, found.hits, history=history, measure=True), found)
+        assembler = self._assembler_for(examples)
+        return Preview(assembler.assemble(question, found.hits, history=history, measure=True), found)
+
+    def _assembler_for(self, examples: Examples | None) -> Assembler:
+        return self.assembler if examples is None else self.assembler.with_examples(examples)
+
+    def _pipeline_for(self, examples: Examples | None) -> RagPipeline:
+        return self.pipeline if examples is None else self.pipeline_with(self._assembler_for(examples))
 
     def fields(self, *, principal: Principal = LOCAL_USER) -> list[FieldRecord]:
         """The fields that a filter may name, of documents that `principal` may read, by name."""

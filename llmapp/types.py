@@ -49,6 +49,9 @@ class Principal:
         return frozenset({PUBLIC, f"user:{self.user}", *(f"group:{name}" for name in self.groups), *tenants})
 
 
+EVERYBODY = Principal("")
+"""Reads what everybody may: no access list names a user without a name."""
+
 LOCAL_USER = Principal("local")
 """The principal of the command line and of a server without authentication; it sees what is public."""
 
@@ -328,6 +331,10 @@ class Answer:
     """What was searched for, where it was not just the question as it was asked: how it was understood, then other wordings."""
     notes: tuple[str, ...] = ()
     """What did not work on the way and was left out, a sentence each; empty when all is well."""
+    question: str = ""
+    """As it was asked; half a character, which no JSON can hold, is U+FFFD."""
+    follows_up: bool = False
+    """Whether earlier turns were given with it, without which it may not be understood."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ from llmapp.prompting.examples import Example, Examples, add_examples
 from llmapp.prompting.templates import load_template
 from llmapp.retrieval.planning import Costs
 from llmapp.testing.fakes import HashEmbedder, ScriptedChatModel
-from llmapp.types import Answer, Message
+from llmapp.types import LOCAL_USER, Answer, Message
 
 FREE = {name: PriceSettings(input_usd_per_million=0, output_usd_per_million=0) for name in ("scripted", "hash/64")}
 
@@ -561,3 +561,28 @@ def test_worked_examples_are_embedded_once_and_what_that_costs_is_in_the_answer(
     assert [decision.section for decision in answer.report.decisions].count("examples") == 2
     without = again.ask("Is water covered?", examples=Examples(()))
     assert "examples" not in {decision.section for decision in without.report.decisions}
+
+
+async def test_a_stream_and_a_preview_take_examples_as_a_question_does(build, documents):
+    add_examples(documents.parent / "examples.jsonl", [Example("Is glass covered?", "Yes.")])
+    application = build()
+    application.ingest()
+    question = "Is water covered?"
+
+    def shown(report):
+        return [decision.item for decision in report.decisions if decision.section == "examples"]
+
+    for examples, expected in ((None, ["example 1"]), (Examples(()), [])):
+        *_, answer = [part async for part in application.stream(question, principal=LOCAL_USER, examples=examples)]
+        preview = await asyncio.to_thread(application.preview, question, examples=examples)
+        assert shown(answer.report) == shown(preview.prompt.report) == expected
+
+
+async def test_an_answer_says_what_was_asked_and_whether_it_follows_on_other_turns(build):
+    application = build()
+    application.ingest()
+    first = await application.answer("Is water covered?", principal=LOCAL_USER)
+    turns = [Message("user", first.question), Message("assistant", first.text)]
+    second = await application.answer("And glass?", principal=LOCAL_USER, history=turns)
+    assert (first.question, first.follows_up) == ("Is water covered?", False)
+    assert (second.question, second.follows_up) == ("And glass?", True)

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from langchain_core.language_models import BaseChatModel
@@ -20,6 +20,7 @@ from llmapp.app.citations import Citer
 from llmapp.app.langchain_messages import to_langchain, to_usage
 from llmapp.app.queries import Queries, QueryWriter
 from llmapp.costs.spending import Spending, counted
+from llmapp.prompting.counting import well_formed
 from llmapp.types import Answer, FinishReason, Message
 
 if TYPE_CHECKING:
@@ -140,7 +141,8 @@ class RagPipeline:
         if text := reply.end():
             yield text
         clock.lap("complete")
-        yield self._finish(question, search, assembling, reply, clock)
+        answer = self._finish(question, search, assembling, reply, clock)
+        yield replace(answer, follows_up=bool(history))
 
     def _search(self, question: str, principal: Principal, history: Sequence[Message], where: Filter | None) -> _Search:
         with counted() as spending:
@@ -169,8 +171,9 @@ class RagPipeline:
             report=reply.prompt.report,
             timings_s={**search.timings_s, **search.found.timings_s, **clock.total()},
             finish_reason=reply.finish_reason,
-            queries=search.queries.beside(question),
+            queries=tuple(map(well_formed, search.queries.beside(question))),
             notes=(*search.queries.notes, *search.found.notes, *reply.prompt.notes),
+            question=well_formed(question),
         )
 
 

@@ -19,6 +19,8 @@ Shape: TypeAlias = dict[str, JsonValue]
 def answer_shape(answer: Answer) -> Shape:
     """An answer with its citations, cost and prompt report."""
     return {
+        "question": answer.question,
+        "follows_up": answer.follows_up,
         "answer": answer.text,
         "citations": [citation_shape(citation) for citation in answer.citations],
         "model": answer.model,

@@ -8,7 +8,7 @@ from llmapp.app.asides import Aside
 from llmapp.prompting.assembly import Assembler
 from llmapp.prompting.examples import Examples, read_examples
 from llmapp.prompting.history import Summaries
-from llmapp.retrieval.question_vectors import QuestionVectors
+from llmapp.retrieval.kept_vectors import KeptVectors
 
 if TYPE_CHECKING:
     from llmapp.bootstrap import Parts
@@ -45,10 +45,6 @@ def project_examples(parts: Parts) -> Examples:
     examples = read_examples(parts.settings.examples)
     if not examples:
         return Examples(())
-    vectors = QuestionVectors(
-        parts.settings.state / "example_vectors.npz",
-        [example.question for example in examples],
-        embed=parts.dense.vector_of,
-        identity=parts.embedder.identity,
-    )
-    return Examples(examples, vector_of=vectors)
+    kept = parts.settings.state / "example_vectors.npz"
+    vectors = KeptVectors(kept, [example.question for example in examples], parts.embedder)
+    return Examples(examples, vector_of=parts.dense.vector_of, vectors_of=vectors)

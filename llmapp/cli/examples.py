@@ -14,9 +14,11 @@ from llmapp.cli.errors import reported
 from llmapp.cli.options import AsJson, Config, opened, print_json
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from llmapp.app.shapes import Shape
     from llmapp.application import App
-    from llmapp.prompting.examples import Example
+    from llmapp.prompting.examples import Example, RatedAnswer
 
 app = typer.Typer(help="Worked examples: how questions are answered here.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -33,25 +35,25 @@ def add(
     at_least: Annotated[
         float | None, typer.Option("--at-least", help="With --rated: the least rating that is taken, on the file's scale.")
     ] = None,
+    reviewed: Annotated[
+        bool, typer.Option("--reviewed", help="With --rated: take those too that somebody has to read first, and has read.")
+    ] = False,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Add an example, or those of well rated answers, to examples.jsonl beside llmapp.toml."""
-    _check_usage(question, answer, rated, at_least)
+    _check_usage(question, answer, rated, at_least, reviewed=reviewed)
+    if rated is not None and at_least is not None:
+        _add_rated(rated, at_least, tag or (), config, reviewed=reviewed, as_json=as_json)
+        return
     with _file(config, as_json=as_json) as file:
-        from llmapp.prompting.examples import add_examples
+        from llmapp.errors import ExampleError
+        from llmapp.prompting.examples import Example, add_examples
 
-        given = _given(question, answer, tag or (), rated, at_least)
-        added = add_examples(file, given)
-        if rated is None and not added:
-            from llmapp.errors import ExampleError
-
+        added = add_examples(file, [Example(question or "", answer or "", tuple(tag or ()))])
+        if not added:
             raise ExampleError(f"{file.name} has an example of this question", hint=f"change it in {file}")
-        if as_json:
-            print_json({"added": [_shape(each) for each in added], "there_already": len(given) - len(added)})
-        else:
-            known = len(given) - len(added)
-            typer.echo(f"{len(added):,} added to {file}" + (f"; of {known:,} the question was there" if known else ""))
+        print_json({"added": [_shape(each) for each in added]}) if as_json else typer.echo(f"1 added to {file}")
 
 
 @app.command("list")
@@ -105,20 +107,50 @@ def _file(config: Path | None, *, as_json: bool) -> Iterator[Path]:
         yield load_settings(config).examples
 
 
-def _check_usage(question: str | None, answer: str | None, rated: Path | None, at_least: float | None) -> None:
+def _check_usage(
+    question: str | None, answer: str | None, rated: Path | None, at_least: float | None, *, reviewed: bool
+) -> None:
     one, several = (question, answer), (rated, at_least)
-    if not (None not in one and several == (None, None)) and not (None not in several and one == (None, None)):
+    is_one = None not in one and several == (None, None) and not reviewed
+    if not is_one and not (None not in several and one == (None, None)):
         raise typer.BadParameter("give --question and --answer, or --rated and --at-least")
 
 
-def _given(
-    question: str | None, answer: str | None, tags: Sequence[str], rated: Path | None, at_least: float | None
-) -> list[Example]:
-    from llmapp.prompting.examples import Example, rated_examples
+def _add_rated(
+    rated: Path, at_least: float, tags: Sequence[str], config: Path | None, *, reviewed: bool, as_json: bool
+) -> None:
+    with opened(config, as_json=as_json) as application:
+        from llmapp.prompting.examples import add_examples, rated_answers
 
-    if rated is None or at_least is None:
-        return [Example(question or "", answer or "", tuple(tags))]
-    return [replace(each, tags=(*each.tags, *tags)) for each in rated_examples(rated, at_least=at_least)]
+        answers = rated_answers(rated, at_least=at_least)
+        doubts = {} if reviewed else _doubts(application, answers)
+        given = [each.example for each in answers if each.line not in doubts]
+        file = application.settings.examples
+        added = add_examples(file, [replace(each, tags=(*each.tags, *tags)) for each in given])
+        known, left_out = len(given) - len(added), [each for each in answers if each.line in doubts]
+        if as_json:
+            why: list[JsonValue] = [
+                {"line": each.line, "question": each.example.question, "why": doubts[each.line]} for each in left_out
+            ]
+            print_json({"added": [_shape(each) for each in added], "there_already": known, "left_out": why})
+            return
+        typer.echo(f"{len(added):,} added to {file}" + (f"; of {known:,} the question was there" if known else ""))
+        for each in left_out:
+            typer.echo(f"left out, line {each.line}: {doubts[each.line]}: {each.example.question}")
+        if left_out:
+            typer.echo("an example is shown to everybody: read what was left out, then add it with --reviewed")
+
+
+def _doubts(application: App, answers: Sequence[RatedAnswer]) -> dict[int, str]:
+    """Why some answers are to be read first, by line."""
+    from functools import partial
+
+    from llmapp.prompting.examples import doubt_about
+    from llmapp.types import EVERYBODY
+
+    for_everybody = partial(application.catalog.chunks, principal=EVERYBODY)
+    found = {each.line: doubt_about(each, for_everybody) for each in answers}
+    return {line: doubt for line, doubt in found.items() if doubt}
 
 
 def _say_cost(application: App) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from llmapp.prompting.assembly import Assembler
     from llmapp.prompting.counting import counter_for
     from llmapp.prompting.evidence import Passage, cut_places, parts_of, passages_of, shortened
-    from llmapp.prompting.examples import Example, Examples, add_examples, rated_examples, read_examples
+    from llmapp.prompting.examples import Example, Examples, add_examples, rated_answers, read_examples
     from llmapp.prompting.history import Summaries, turns_of
     from llmapp.prompting.reporting import REASONS
     from llmapp.prompting.templates import PromptTemplate, TemplateLibrary, load_template, parse_template
@@ -62,7 +62,7 @@ __all__ = [
     "parse_template",
     "parts_of",
     "passages_of",
-    "rated_examples",
+    "rated_answers",
     "read_examples",
     "shortened",
     "turns_of",
@@ -74,7 +74,7 @@ _HOMES = {
     "llmapp.prompting.assembly": ("Assembler",),
     "llmapp.prompting.counting": ("counter_for",),
     "llmapp.prompting.evidence": ("Passage", "cut_places", "parts_of", "passages_of", "shortened"),
-    "llmapp.prompting.examples": ("Example", "Examples", "add_examples", "rated_examples", "read_examples"),
+    "llmapp.prompting.examples": ("Example", "Examples", "add_examples", "rated_answers", "read_examples"),
     "llmapp.prompting.history": ("Summaries", "turns_of"),
     "llmapp.prompting.reporting": ("REASONS",),
     "llmapp.prompting.templates": ("PromptTemplate", "TemplateLibrary", "load_template", "parse_template"),

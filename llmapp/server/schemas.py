@@ -153,6 +153,10 @@ class PromptBody(_Exact):
 class AnswerBody(_Exact):
     """An answer with its citations, cost and prompt report."""
 
+    question: Annotated[str, Field(description="As it was asked.")]
+    follows_up: Annotated[
+        bool, Field(description="Whether earlier turns came with it, without which it may say too little.")
+    ]
     answer: str
     citations: list[CitationBody]
     model: str

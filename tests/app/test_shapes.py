@@ -41,6 +41,8 @@ def answer():
         cost_usd=0.25,
         report=report,
         timings_s={"retrieve": 0.0123456789, "total": 1.0},
+        question="How long is leave?",
+        follows_up=True,
     )
 
 
@@ -51,6 +53,8 @@ def test_an_answer_has_the_documented_shape():
     assert (prompt["budget_tokens"], prompt["used_tokens"], prompt["kept"], prompt["dropped"]) == (3000, 120, 1, 2)
     assert [decision["item"] for decision in prompt["decisions"]] == ["system", "c1", "c2", "c3"]
     assert shape == {
+        "question": "How long is leave?",
+        "follows_up": True,
         "answer": "28 days [1].",
         "citations": [citation_shape(CITATION)],
         "model": "extractive",

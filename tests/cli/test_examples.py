@@ -59,20 +59,64 @@ def test_the_same_question_is_refused_a_second_time(project):
     assert "examples.jsonl has an example of this question" in again.stderr
 
 
+def rate(project, rows):
+    file = project / "rated.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return "--rated", str(file), "--at-least", "4"
+
+
+def ask(project, question):
+    asked = CliRunner().invoke(app, ["ask", question, "--json", "-c", str(project)])
+    assert asked.exit_code == 0, asked.output
+    return json.loads(asked.stdout)
+
+
+def test_an_answer_with_a_rating_beside_it_becomes_an_example(project):
+    CliRunner().invoke(app, ["ingest", "-c", str(project)])
+    answer = ask(project, "When is water damage reported?")
+    added = read(project, "add", *rate(project, [answer | {"rating": 5}]), "--tag", "rated")
+    assert added == {
+        "added": [{"question": "When is water damage reported?", "answer": answer["answer"], "tags": ["rated"]}],
+        "there_already": 0,
+        "left_out": [],
+    }
+    assert "Water damage" in answer["answer"]
+
+
+def test_an_answer_from_what_not_everybody_may_read_is_left_out_until_somebody_has_read_it(project):
+    settings = project / "llmapp.toml"
+    settings.write_text(settings.read_text("utf-8").replace('"public"', '"user:local"'), encoding="utf-8")
+    CliRunner().invoke(app, ["ingest", "-c", str(project)])
+    given = rate(project, [ask(project, "When is water damage reported?") | {"rating": 5}])
+    left_out = read(project, "add", *given)
+    assert left_out["added"] == []
+    assert left_out["left_out"][0]["why"] == "1 of the 1 sources of its prompt are not for everybody, or are there no more"
+    said = invoke(project, "add", *given).output
+    assert "left out, line 1" in said
+    assert "add it with --reviewed" in said
+    assert len(read(project, "add", *given, "--reviewed")["added"]) == 1
+
+
 def test_well_rated_answers_are_added_once(project):
-    rated = project / "rated.jsonl"
     rows = [{"question": f"Q{n}?", "answer": f"A{n}.", "rating": n, "model": "m"} for n in (1, 4, 5, 5)]
-    rated.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    added = read(project, "add", "--rated", str(rated), "--at-least", "4", "--tag", "rated")
+    given = rate(project, rows)
+    assert [each["line"] for each in read(project, "add", *given)["left_out"]] == [3, 4, 2]
+    added = read(project, "add", *given, "--reviewed")
     assert [each["question"] for each in added["added"]] == ["Q5?", "Q4?"]
     assert added["there_already"] == 1
-    assert read(project, "list")["examples"][0]["tags"] == ["rated"]
-    assert "0 added to" in invoke(project, "add", "--rated", str(rated), "--at-least", "4").output
+    assert "0 added to" in invoke(project, "add", *given, "--reviewed").output
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("--question", "a"), ("--rated", "x"), ("--rated", "x", "--at-least", "1", "--answer", "b"), ("--at-least", "1")],
+    [
+        (),
+        ("--question", "a"),
+        ("--rated", "x"),
+        ("--rated", "x", "--at-least", "1", "--answer", "b"),
+        ("--at-least", "1"),
+        ("--question", "a", "--answer", "b", "--reviewed"),
+    ],
 )
 def test_half_an_example_is_wrong_usage(project, arguments):
     assert invoke(project, "add", *arguments).exit_code == 2

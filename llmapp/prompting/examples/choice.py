@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 VectorOf: TypeAlias = "Callable[[str], FloatArray]"
 """The unit vector of a question."""
 
+VectorsOf: TypeAlias = "Callable[[Sequence[str]], Sequence[FloatArray]]"
+"""The unit vectors of the questions of examples, in their order."""
+
 MOST_CANDIDATES = 50
 """So many are counted and compared for a prompt; their frames alone, 60 tokens each, are the whole of a budget of 3,000."""
 
@@ -40,16 +43,21 @@ class ExampleItem(TalkItem):
 class Examples:
     """Worked examples to choose from; safe among threads."""
 
-    def __init__(self, examples: Sequence[Example], *, vector_of: VectorOf | None = None) -> None:
+    def __init__(
+        self, examples: Sequence[Example], *, vector_of: VectorOf | None = None, vectors_of: VectorsOf | None = None
+    ) -> None:
         """Take these.
 
         Args:
             examples: In the order in which they stand in a prompt.
-            vector_of: Asked for the question of the prompt and for that of every example, each time; None takes the
-                examples in their order, the same for every question.
+            vector_of: Asked for the question of each prompt; None takes the examples in their order, the same for every
+                question.
+            vectors_of: Asked for those of the examples, for each prompt all at once; None asks `vector_of` for one after
+                the other.
         """
         self._examples = tuple(examples)
         self._vector_of = vector_of
+        self._vectors_of = vectors_of
 
     def __len__(self) -> int:
         return len(self._examples)
@@ -59,7 +67,8 @@ class Examples:
 
     def without(self, example: Example) -> Examples:
         """The others."""
-        return Examples([each for each in self._examples if each != example], vector_of=self._vector_of)
+        others = [each for each in self._examples if each != example]
+        return Examples(others, vector_of=self._vector_of, vectors_of=self._vectors_of)
 
     def items(self, question: str, section: Section, counter: TokenCounter) -> list[ExampleItem]:
         """The candidates of a prompt, best first.
@@ -84,7 +93,8 @@ class Examples:
         if not self._examples:
             return []
         asked = vector_of(question)
-        vectors = [vector_of(example.question) for example in self._examples]
+        questions = [example.question for example in self._examples]
+        vectors = self._vectors_of(questions) if self._vectors_of else [vector_of(each) for each in questions]
         worth = [float(vector @ asked) for vector in vectors]
         best = heapq.nsmallest(MOST_CANDIDATES, range(len(worth)), key=lambda index: (-worth[index], index))
         return [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,38 +37,15 @@ def read_examples(file: Path) -> list[Example]:
     """
     lines: dict[str, int] = {}
     examples = []
-    for number, value in _objects(file) if file.exists() else ():
+    for number, value in objects_of(file) if file.exists() else ():
         if unknown := value.keys() - set(_FIELDS):
-            raise _at(file, number, f"unknown: {', '.join(sorted(unknown))}; it takes {', '.join(_FIELDS)}")
-        example = _example(file, number, value)
+            raise wrong_at(file, number, f"unknown: {', '.join(sorted(unknown))}; it takes {', '.join(_FIELDS)}")
+        example = example_of(file, number, value)
         if example.key in lines:
-            raise _at(file, number, f"it has the question of line {lines[example.key]}")
+            raise wrong_at(file, number, f"it has the question of line {lines[example.key]}")
         lines[example.key] = number
         examples.append(example)
     return examples
-
-
-def rated_examples(file: Path, *, at_least: float) -> list[Example]:
-    """The well rated of a file of answers: JSON objects with ``question``, ``answer`` and ``rating``, whatever else they have.
-
-    Args:
-        file: One object a line, such as an answer of the API with what was asked and the rating of whoever read it.
-        at_least: Least rating, on the file's own scale.
-
-    Returns:
-        Best rated first, in the order of the file where ratings are equal.
-
-    Raises:
-        ExampleError: The file cannot be read, or a line has no question, no answer or no number for its rating.
-    """
-    rated = []
-    for number, value in _objects(file):
-        rating = value.get("rating")
-        if isinstance(rating, bool) or not isinstance(rating, int | float) or math.isnan(rating):
-            raise _at(file, number, "rating is no number")
-        if rating >= at_least:
-            rated.append((rating, _example(file, number, value)))
-    return [example for _, example in sorted(rated, key=lambda pair: -pair[0])]
 
 
 def add_examples(file: Path, examples: Sequence[Example]) -> list[Example]:
@@ -119,17 +95,27 @@ def _line(example: Example) -> str:
     return json.dumps({**value, **({"tags": tags} if tags else {})}, ensure_ascii=False) + "\n"
 
 
-def _example(file: Path, number: int, value: dict[str, Any]) -> Example:
+def example_of(file: Path, number: int, value: dict[str, Any]) -> Example:
+    """The example that a line holds, whatever else it has.
+
+    Raises:
+        ExampleError: It has no question or no answer, or tags that are none.
+    """
     for name in ("question", "answer"):
         if not isinstance(value.get(name), str) or not value[name].strip():
-            raise _at(file, number, f"{name} is missing, blank or no text")
+            raise wrong_at(file, number, f"{name} is missing, blank or no text")
     tags = value.get("tags", [])
     if not isinstance(tags, list) or not all(isinstance(tag, str) and tag.strip() for tag in tags):
-        raise _at(file, number, "tags is no list of texts")
+        raise wrong_at(file, number, "tags is no list of texts")
     return Example(value["question"], value["answer"], tuple(tags))
 
 
-def _objects(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def objects_of(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The JSON objects of a file, each with the number of its line.
+
+    Raises:
+        ExampleError: The file cannot be read, or a line is no JSON object.
+    """
     try:
         lines = file.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -143,11 +129,12 @@ def _object(file: Path, number: int, line: str) -> dict[str, Any]:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise _at(file, number, f"no JSON: {getattr(error, 'msg', 'nested too deep, or a number too long')}") from error
+        raise wrong_at(file, number, f"no JSON: {getattr(error, 'msg', 'nested too deep, or a number too long')}") from error
     if not isinstance(value, dict):
-        raise _at(file, number, "no JSON object")
+        raise wrong_at(file, number, "no JSON object")
     return value
 
 
-def _at(file: Path, line: int, problem: str) -> ExampleError:
+def wrong_at(file: Path, line: int, problem: str) -> ExampleError:
+    """The error of a line."""
     return ExampleError(f"{file.name}, line {line}: {problem}", hint=f"mend line {line} of {file}")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from llmapp.errors import ExampleError
-from llmapp.prompting import Example, add_examples, rated_examples, read_examples
+from llmapp.prompting import Example, add_examples, read_examples
 
 WATER = Example("When is water damage reported?", "Within 72 hours [1].", ("claims", "water"))
 GLASS = Example("Is glass covered?", "Up to 500 euros.\u2028“Ja”, 👩‍👩‍👧.")
@@ -71,24 +71,3 @@ def test_a_file_that_is_no_text_and_one_that_cannot_be_written_are_told(file, tm
         add_examples(tmp_path / "nowhere" / "examples.jsonl", [WATER])
     with pytest.raises(ExampleError, match="without question or answer"):
         add_examples(tmp_path / "other.jsonl", [Example("a", " ")])
-
-
-def test_of_rated_answers_the_well_rated_are_taken_the_best_of_a_question_first(file):
-    rows = [
-        {"question": "Is glass covered?", "answer": "No.", "rating": 3, "model": "m", "cost_usd": 0.1},
-        {"question": "is glass covered?", "answer": "Yes.", "rating": 5},
-        {"question": "And water?", "answer": "Within 72 hours.", "rating": 2.9, "tags": ["x"]},
-        {"question": "And fire?", "answer": "At once.", "rating": 3, "tags": ["fire"]},
-    ]
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    rated = rated_examples(file, at_least=3)
-    assert [each.answer for each in rated] == ["Yes.", "No.", "At once."]
-    added = add_examples(file.with_name("other.jsonl"), rated)
-    assert [(each.answer, each.tags) for each in added] == [("Yes.", ()), ("At once.", ("fire",))]
-
-
-@pytest.mark.parametrize("rating", ["true", '"5"', "NaN", "null"])
-def test_a_rating_that_is_no_number_is_refused(file, rating):
-    file.write_text(f'{{"question": "a", "answer": "b", "rating": {rating}}}\n', encoding="utf-8")
-    with pytest.raises(ExampleError, match="line 1: rating is no number"):
-        rated_examples(file, at_least=0)
