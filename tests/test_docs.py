@@ -105,6 +105,7 @@ def test_every_verb_is_in_the_readme():
         "connector test",
         "prompt list",
         "prompt show",
+        "prompt copy",
         "prompt diff",
         "prompt preview",
         "examples add",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from llmapp.errors import CatalogError, IndexUnavailableError, LLMAppError, LockedError
+from llmapp.frames import REFUSAL
 
 if TYPE_CHECKING:
     from llmapp.app.shapes import Shape
@@ -73,9 +74,14 @@ def _parts(app: App) -> Iterator[Finding]:
 
 
 def _template(app: App) -> str:
-    """The one in use, read whole: otherwise the first question would tell that it is wrong."""
+    """The one in use, filled as every question fills it: otherwise the first question would tell that it is wrong."""
+    from llmapp.prompting.sections import sections_of
+
     template = app.templates.get(app.settings.prompt.template)
+    sections_of(template, budget_tokens=app.settings.prompt.budget_tokens, history_share=None)
     template.require("user", "sources", "question")
+    template.render("system", refusal=REFUSAL)
+    template.render("user", refusal=REFUSAL, sources="", question="")
     return f"{template.identity}, {'built in' if template.is_built_in else template.file}"
 
 

@@ -1,4 +1,4 @@
-"""Verbs on prompts: `list`, `show` and `diff` of templates, and `preview` of what a question gets."""
+"""Verbs on prompts: `list`, `show`, `copy` and `diff` of templates, and `preview` of what a question gets."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from llmapp.app.shapes import Shape
     from llmapp.application import Preview
     from llmapp.config import Settings
+    from llmapp.errors import TemplateError
     from llmapp.prompting.templates import PromptTemplate, TemplateLibrary
 
 app = typer.Typer(help="Prompt templates, and what a prompt is made of.", no_args_is_help=True, rich_markup_mode=None)
@@ -28,23 +29,46 @@ _Name = Annotated[str, typer.Argument(help="NAME, the project's before the built
 def list_(config: Config = None, as_json: AsJson = False) -> None:
     """List the templates: those of the project's folder prompts/, and the built-in ones."""
     with _library(config, as_json=as_json) as (library, settings):
-        templates = library.all()
-        used = library.get(settings.prompt.template).identity
+        templates, problems = library.all(), library.problems()
+        used = _used(library, settings.prompt.template, problems)
         if as_json:
-            print_json({"templates": [{**_shape(each), "used": each.identity == used} for each in templates]})
+            print_json(
+                {
+                    "templates": [{**_shape(each), "used": each == used} for each in templates],
+                    "problems": [_problem_shape(each) for each in problems],
+                }
+            )
         else:
-            _print_table(templates, used)
+            _print_table(templates, used, problems)
 
 
 @app.command()
 def show(name: _Name, config: Config = None, as_json: AsJson = False) -> None:
-    """Print a template as its file has it; to change a built-in one: llmapp prompt show NAME > prompts/NAME.md."""
+    """Print a template as its file has it."""
     with _library(config, as_json=as_json) as (library, _):
         template = library.get(name)
         slots: Shape = {part: list(template.slots(part)) for part in template.parts}
         print_json({**_shape(template), "slots": slots, "text": template.text}) if as_json else typer.echo(
             template.text, nl=not template.text.endswith("\n")
         )
+
+
+@app.command()
+def copy(
+    name: _Name,
+    version: Annotated[
+        str, typer.Option("--version", help="Of the copy: a report names a prompt by name and version.")
+    ] = "own-1",
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a template into the project as prompts/NAME.md, to change its words; a file that is there is kept."""
+    with _library(config, as_json=as_json) as (library, _):
+        copied = library.copy(name, version=version)
+        if as_json:
+            print_json(_shape(copied))
+        else:
+            typer.echo(f"{copied.file}: change its words, and its version ({copied.version}) whenever you do")
 
 
 @app.command()
@@ -59,7 +83,7 @@ def diff(
         from llmapp.prompting.templates import difference
 
         second = library.get(other or name)
-        first = library.get(name) if other else library.built_in(name) or second
+        first = library.get(name) if other else library.built_in(second.name) or second
         text = difference(first, second)
         if as_json:
             print_json({"first": first.identity, "second": second.identity, "diff": text})
@@ -127,6 +151,21 @@ def _library(config: Path | None, *, as_json: bool) -> Iterator[tuple[TemplateLi
         yield TemplateLibrary(settings.prompts), settings
 
 
+def _used(library: TemplateLibrary, name: str, problems: list[TemplateError]) -> PromptTemplate | None:
+    """The template in use; None where there is none, which is then among the problems."""
+    from llmapp.errors import TemplateError
+
+    try:
+        return library.get(name)
+    except TemplateError as error:
+        problems += [error] if error.message not in {each.message for each in problems} else []
+        return None
+
+
+def _problem_shape(error: TemplateError) -> Shape:
+    return {"file": error.file, "line": error.line, "message": error.message, "hint": error.hint}
+
+
 def _shape(template: PromptTemplate) -> Shape:
     return {
         "name": template.name,
@@ -138,7 +177,7 @@ def _shape(template: PromptTemplate) -> Shape:
     }
 
 
-def _print_table(templates: list[PromptTemplate], used: str) -> None:
+def _print_table(templates: list[PromptTemplate], used: PromptTemplate | None, problems: list[TemplateError]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -150,9 +189,13 @@ def _print_table(templates: list[PromptTemplate], used: str) -> None:
     table.add_column("what for", ratio=1)
     for template in templates:
         origin = "llmapp" if template.is_built_in else "the project"
-        origin += ", in use" if template.identity == used else ""
+        origin += ", in use" if template == used else ""
         table.add_row(Text(template.identity), Text(origin), Text(template.description))
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for problem in problems:
+        console.print(Text(f"  {problem.message}", style="red"), soft_wrap=True)
+        console.print(Text(f"    {problem.hint}"), soft_wrap=True)
 
 
 def _print_difference(text: str) -> None:

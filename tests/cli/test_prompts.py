@@ -1,6 +1,8 @@
 """Verbs on prompts, as a user meets them."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -47,6 +49,51 @@ def test_a_template_is_shown_as_its_file_has_it_so_that_it_can_be_changed(projec
     assert shown["slots"] == {"system": ["refusal"], "user": ["sources", "question"]}
     assert shown["text"] == (project / "prompts/answer_with_sources.md").read_text(encoding="utf-8")
     assert read(project, "show", "answer_with_sources@1")["built_in"]
+
+
+def shell(project, line):
+    """What a person types in the project's folder."""
+    verb = f'"{sys.executable}" -m llmapp.cli'
+    return subprocess.run(
+        ["sh", "-c", line.replace("llmapp", verb)], cwd=project, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_the_documented_way_to_a_template_of_one_s_own_works_in_a_shell(tmp_path):
+    (tmp_path / "llmapp.toml").write_text("", encoding="utf-8")
+    copied = shell(
+        tmp_path, "llmapp prompt copy answer_with_sources --version acme-1 && llmapp prompt diff answer_with_sources"
+    )
+    assert copied.returncode == 0, copied.stderr
+    assert '+version = "acme-1"' in copied.stdout
+    assert load_template().text == shell(tmp_path, "llmapp prompt show answer_with_sources@1").stdout
+
+
+def test_a_file_that_a_shell_has_emptied_is_told_of_with_a_way_out(project):
+    lost = shell(project, "llmapp prompt show answer_with_sources > prompts/answer_with_sources.md")
+    assert lost.returncode == 9
+    assert "llmapp prompt show answer_with_sources@1" in lost.stderr
+    assert shell(project, "llmapp prompt show answer_with_sources@1").returncode == 0
+    listed = read(project, "list")
+    assert [problem["line"] for problem in listed["problems"]] == [1]
+    assert not any(each["used"] for each in listed["templates"])
+    assert "answer_with_sources.md, line 1" in invoke(project, "list").output
+
+
+def test_a_template_is_copied_once(project):
+    assert read(project, "copy", "sql", "--version", "acme-3")["version"] == "acme-3"
+    assert "(own-1)" in invoke(project, "copy", "route").output
+    again = invoke(project, "copy", "sql")
+    assert (again.exit_code, "cannot be written" in again.stderr) == (9, True)
+
+
+def test_a_list_tells_of_a_template_that_is_not_there_or_cannot_be_read_to_its_end(project):
+    (project / "llmapp.toml").write_text('[prompt]\ntemplate = "poem"\n', encoding="utf-8")
+    file = project / "prompts/answer_with_sources.md"
+    file.write_text(file.read_text(encoding="utf-8").replace("{{ sources }}", "{{ sources"), encoding="utf-8")
+    unclosed, missing = read(project, "list")["problems"]
+    assert (unclosed["file"], unclosed["line"]) == (str(file), 33)
+    assert "named poem" in missing["message"]
 
 
 def test_the_built_in_template_is_compared_with_the_project_s(project):
@@ -132,3 +179,20 @@ def test_doctor_tells_of_a_template_that_is_wrong(handbook):
     (check,) = (check for check in json.loads(done.stdout)["checks"] if check["name"] == "template")
     assert (done.exit_code, check["outcome"]) == (1, "failed")
     assert "answer_with_sources.md, line 31: Mul" in check["detail"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("{{ refusal }}", "{{ schema }}", "nothing fills the slot schema"),
+        ("=== system ===", "=== system ===\n{{ sources }}", "nothing fills the slot sources"),
+        ('name = "history"', 'name = "tools"', "has a section tools"),
+    ],
+)
+def test_doctor_tells_of_a_template_that_a_project_does_not_fill(handbook, old, new, message):
+    file = handbook / "prompts/answer_with_sources.md"
+    file.write_text(file.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    done = CliRunner().invoke(app, ["doctor", "-c", str(handbook), "--json"])
+    (check,) = (check for check in json.loads(done.stdout)["checks"] if check["name"] == "template")
+    assert (done.exit_code, check["outcome"]) == (1, "failed")
+    assert message in check["detail"]

@@ -16,7 +16,7 @@ from llmapp.prompting.allocation import Section
 
 NAME, VERSION = r"[a-z][a-z0-9_-]*", r"[A-Za-z0-9][A-Za-z0-9._-]*"
 """Forms of names and versions, as regular expressions."""
-FORM_HINT = "compare it with llmapp prompt show answer_with_sources"
+FORM_HINT = "compare it with llmapp prompt show answer_with_sources@1"
 """What to do about a file of another form."""
 
 _FIELDS = {"name": NAME, "version": VERSION, "description": r"[^\n]+"}

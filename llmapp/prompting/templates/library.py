@@ -1,12 +1,13 @@
 """Where templates are found: those that come with llmapp, and those of a project's folder ``prompts/``.
 
-A file is named ``NAME.md``; one that is kept beside it for comparison, ``NAME@VERSION.md``. A name alone means the
-project's ``NAME.md``, else the built-in one; with a version it means exactly that. No two templates are the same by name
-and version and differ in words, so that a report that names one says what the model was told.
+A file is named ``NAME.md``; one that is kept beside it, ``NAME@VERSION.md``. A name alone means the project's ``NAME.md``,
+else the built-in one; with a version it means exactly that. No two templates are the same by name and version and differ
+in words, so that a report that names one says what the model was told.
 """
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import re
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ ANSWER_WITH_SOURCES = "answer_with_sources"
 
 _ENDING = ".md"
 _FILE = re.compile(rf"{NAME}(@{VERSION})?\.md")
+_VERSION_LINE = re.compile(r"^version[ \t]*=.*$", re.MULTILINE)
 
 
 class TemplateLibrary:
@@ -37,7 +39,7 @@ class TemplateLibrary:
         self._folder = folder
 
     def get(self, name: str) -> PromptTemplate:
-        """A template.
+        """A template. Files that are not meant are not read, so a wrong one of another name or version does not matter.
 
         Args:
             name: ``NAME``, the project's before the built-in one, or ``NAME@VERSION``.
@@ -45,83 +47,153 @@ class TemplateLibrary:
         Raises:
             TemplateError: There is none of that name, or its file is wrong.
         """
-        wanted, _, version = name.partition("@")
-        for is_built_in in (False, True):
-            for template in self._named(wanted, is_built_in=is_built_in):
-                if template.version == version or not version:
-                    return template
-        known = [template.identity if version else template.name for template in self.all()]
-        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-        raise TemplateError(
-            f"no prompt template is named {name}", hint=f"did you mean {nearest[0]}? llmapp prompt list names all"
-        )
+        found = self._own(name) or self._of_version(name)
+        if found is None:
+            known = [_stem(path) for path, _ in self._places()] + [each.identity for each in self.all()]
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+            raise TemplateError(
+                f"no prompt template is named {name}", hint=f"did you mean {nearest[0]}? llmapp prompt list names all"
+            )
+        return found
 
     def built_in(self, name: str) -> PromptTemplate | None:
-        """The template of that name that came with llmapp; None where there is none."""
-        return next(self._named(name, is_built_in=True), None)
+        """The template of that name, without its version, that came with llmapp; None where there is none."""
+        path = _path(files(__package__), name)
+        return None if path is None else self._read(path, is_built_in=True)
 
     def all(self) -> list[PromptTemplate]:
-        """All of them by name; of a name the project's first, and the one that the name alone means before others.
+        """All that are whole, by name; of a name the project's first, and the one that the name alone means before others."""
+        return [each for each in self._all() if isinstance(each, PromptTemplate)]
+
+    def problems(self) -> list[TemplateError]:
+        """What is wrong with the files that `all` leaves out, in its order."""
+        return [each for each in self._all() if isinstance(each, TemplateError)]
+
+    def copy(self, name: str, *, version: str) -> PromptTemplate:
+        """Write a template into the project's folder as ``NAME.md``, for its words to be changed.
+
+        Args:
+            name: ``NAME`` or ``NAME@VERSION``, as for `get`.
+            version: Of the copy: other words need another version.
+
+        Returns:
+            The copy.
 
         Raises:
-            TemplateError: A file is wrong.
+            TemplateError: There is none of that name, the project has such a file or version, or it cannot be written.
         """
-        names = {_name_of(path) for is_built_in in (False, True) for path in self._paths(is_built_in=is_built_in)}
-        return [
-            template
-            for name in sorted(names)
-            for is_built_in in (False, True)
-            for template in self._named(name, is_built_in=is_built_in)
-        ]
+        template = self.get(name)
+        if self._folder is None:
+            raise TemplateError("there is no project to copy a template into", hint="name the folder of its templates")
+        path = self._folder / f"{template.name}{_ENDING}"
+        words = _VERSION_LINE.sub(lambda _: f'version = "{version}"', template.text, count=1)
+        copied = parse_template(words, file=str(path))
+        self._refuse_look_alike(copied)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("x", encoding="utf-8") as file:
+                file.write(words)
+        except OSError as error:
+            raise TemplateError(
+                f"it cannot be written: {error}", file=str(path), hint="a file that is there is changed, not replaced"
+            ) from error
+        return copied
 
-    def _named(self, name: str, *, is_built_in: bool) -> Iterator[PromptTemplate]:
-        """The templates of a name, the one without a version in its file's name first."""
-        seen: set[str] = set()
-        for path in self._paths(is_built_in=is_built_in):
-            if _name_of(path) != name:
-                continue
-            template = self._read(path, is_built_in=is_built_in)
-            if path.name.removesuffix(_ENDING) not in {template.name, template.identity} or template.identity in seen:
-                raise TemplateError(
-                    f"its head says {template.identity}{', and so does that of another file' * (template.identity in seen)}",
-                    file=template.file,
-                    line=1,
-                    hint="a file is named after its head: NAME.md, or NAME@VERSION.md beside it",
-                )
-            seen.add(template.identity)
-            yield template
+    def _own(self, name: str) -> PromptTemplate | None:
+        """The project's file of exactly that name; None where there is none."""
+        path = _path(self._folder, name)
+        return None if path is None else self._read(path)
 
-    def _read(self, path: Traversable, *, is_built_in: bool) -> PromptTemplate:
+    def _of_version(self, name: str) -> PromptTemplate | None:
+        """The built-in one, or that of ``NAME.md`` where its head says the version; None where neither is meant."""
+        wanted, _, version = name.partition("@")
+        built_in = self.built_in(wanted)
+        if built_in is not None and (version == built_in.version or wanted == name):
+            return built_in
+        own = self._own(wanted) if version else None
+        return own if own is not None and own.version == version else None
+
+    def _all(self) -> Iterator[PromptTemplate | TemplateError]:
+        """Every template, read to its end, or what is wrong with its file."""
+        for path, is_built_in in self._places():
+            try:
+                template = self._read(path, is_built_in=is_built_in)
+                _ = template.parts  # reads the words as well
+            except TemplateError as error:
+                yield error
+            else:
+                yield template
+
+    def _places(self) -> list[tuple[Traversable, bool]]:
+        """The files of templates in the order of `all`, each with whether it is built in."""
+        own = [(path, False) for path in _paths(self._folder) if self.built_in(_name_of(path)) or _has_head(path)]
+        built_in = [(path, True) for path in _paths(files(__package__))]
+        return sorted([*own, *built_in], key=lambda place: _name_of(place[0]))
+
+    def _read(self, path: Traversable, *, is_built_in: bool = False) -> PromptTemplate:
         file = f"built-in {path.name}" if is_built_in else str(path)
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise TemplateError(f"it cannot be read: {error}", file=file, hint="a template is UTF-8 text") from error
         template = parse_template(text, file=file, is_built_in=is_built_in)
+        if _stem(path) not in {template.name, template.identity}:
+            raise TemplateError(
+                f"its head says {template.identity}",
+                file=file,
+                line=1,
+                hint="a file is named after its head: NAME.md, or NAME@VERSION.md beside it",
+            )
         if not is_built_in:
             self._refuse_look_alike(template)
         return template
 
     def _refuse_look_alike(self, template: PromptTemplate) -> None:
-        others = (each for each in self._named(template.name, is_built_in=True) if each.identity == template.identity)
-        if any(other.text != template.text for other in others):
+        built_in = self.built_in(template.name)
+        if built_in is not None and built_in.identity == template.identity and built_in.text != template.text:
             raise TemplateError(
                 f"{template.identity} is built in, with other words",
                 file=template.file,
                 hint="give it a version of its own: a report names a prompt by name and version",
             )
+        kept = Path(template.file).with_name(f"{template.identity}{_ENDING}")
+        if kept.exists() and kept != Path(template.file):
+            raise TemplateError(
+                f"its head says {template.identity}, and {kept.name} stands beside it",
+                file=template.file,
+                hint="give it a version of its own, or take the other file away",
+            )
 
-    def _paths(self, *, is_built_in: bool) -> list[Traversable]:
-        """The files, sorted by their names without ending; what is not named like a template, as README.md, is none."""
-        folder: Traversable | None = files(__package__) if is_built_in else self._folder
-        found = list(folder.iterdir()) if folder is not None and folder.is_dir() else []
-        return sorted(
-            (each for each in found if _FILE.fullmatch(each.name)), key=lambda each: each.name.removesuffix(_ENDING)
-        )
+
+def _path(folder: Traversable | None, name: str) -> Traversable | None:
+    """The file of exactly that name, which is no path; None where there is none."""
+    if folder is None or not _FILE.fullmatch(f"{name}{_ENDING}"):
+        return None
+    path = folder / f"{name}{_ENDING}"
+    return path if path.is_file() else None
+
+
+def _paths(folder: Traversable | None) -> list[Traversable]:
+    """The files that are named as a template is, sorted by their names without ending."""
+    found = list(folder.iterdir()) if folder is not None and folder.is_dir() else []
+    named = [path for path in found if _FILE.fullmatch(path.name) and path.is_file()]
+    return sorted(named, key=_stem)
+
+
+def _stem(path: Traversable) -> str:
+    return path.name.removesuffix(_ENDING)
 
 
 def _name_of(path: Traversable) -> str:
-    return path.name.removesuffix(_ENDING).partition("@")[0]
+    return _stem(path).partition("@")[0]
+
+
+def _has_head(path: Traversable) -> bool:
+    """Whether a file means to be a template: notes may stand beside them, in a file whose name could be a template's."""
+    try:
+        return path.read_bytes().removeprefix(codecs.BOM_UTF8).startswith(b"+++")
+    except OSError:
+        return True  # whoever reads it says what is wrong
 
 
 def load_template(name: str = ANSWER_WITH_SOURCES) -> PromptTemplate:

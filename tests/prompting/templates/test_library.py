@@ -76,21 +76,73 @@ def test_a_file_is_named_after_its_head(library, write):
 def test_two_files_of_the_same_name_and_version_are_refused(library, write):
     write("poem.md", "poem", "2")
     write("poem@2.md", "poem", "2")
-    with pytest.raises(TemplateError, match="that of another file"):
-        library.all()
+    with pytest.raises(TemplateError, match=r"poem@2\.md stands beside it"):
+        library.get("poem")
+    assert library.get("poem@2").file.endswith("poem@2.md")
 
 
-def test_a_file_that_is_no_text_is_refused(library, write, tmp_path):
+def test_a_version_that_is_kept_aside_is_used_only_where_it_is_asked_for(library, write):
+    write("sql@old.md", "sql", "old")
+    write("poem@2.md", "poem", "2")
+    assert library.get("sql").is_built_in
+    assert library.get("sql@old").version == "old"
+    with pytest.raises(TemplateError, match="no prompt template is named poem") as caught:
+        library.get("poem")
+    assert "did you mean poem@2?" in caught.value.hint
+
+
+def test_a_built_in_one_is_there_by_its_version_though_the_file_of_that_name_is_wrong(library, write, tmp_path):
+    write("sql.md", "sql", "2")
+    (tmp_path / "prompts/sql.md").write_text("", encoding="utf-8")
+    assert library.get("sql@1").is_built_in
+    with pytest.raises(TemplateError, match="does not begin with a head"):
+        library.get("sql")
+
+
+def test_a_wrong_file_is_told_of_beside_those_that_are_whole(library, write, tmp_path):
     write("poem.md", "poem", "2")
-    (tmp_path / "prompts/poem.md").write_bytes(b"\xff\xfe")
-    with pytest.raises(TemplateError, match="cannot be read") as caught:
-        library.all()
-    assert caught.value.file.endswith("poem.md")
+    (tmp_path / "prompts/poem.md").write_text(_SHORT.format("poem", "2").replace("question }}", "question"))
+    (tmp_path / "prompts/sql.md").write_bytes(b"\xff\xfe")
+    write("haiku.md", "haiku", "1")
+    assert [identity for identity, is_built_in in identities(library) if not is_built_in] == ["haiku@1"]
+    assert len(library.all()) == len(TemplateLibrary().all()) + 1
+    poem, sql = library.problems()
+    assert (poem.file, poem.line) == (str(tmp_path / "prompts/poem.md"), 7)
+    assert "cannot be read" in sql.message
+
+
+def test_a_name_is_no_path(library, write, tmp_path):
+    write("poem.md", "poem", "2")
+    (tmp_path / "secret.md").write_text(_SHORT.format("secret", "1"))
+    for name in ("../secret", "", "@", "sql@", "prompts/../sql"):
+        with pytest.raises(TemplateError, match="no prompt template"):
+            library.get(name)
+
+
+def test_a_copy_has_the_words_and_a_version_of_its_own(library, tmp_path):
+    copied = library.copy("sql", version="acme-1")
+    assert copied.text == load_template("sql").text.replace('version = "1"', 'version = "acme-1"')
+    assert library.get("sql") == copied
+    assert copied.file == str(tmp_path / "prompts/sql.md")
+
+
+def test_a_copy_replaces_no_file_and_takes_no_version_that_is_there_or_that_is_none(library, write, tmp_path):
+    write("sql.md", "sql", "mine")
+    with pytest.raises(TemplateError, match="cannot be written"):
+        library.copy("sql", version="acme-1")
+    assert library.get("sql").version == "mine"
+    write("route@2.md", "route", "2")
+    for version in ("2", 'a "quoted" one', ""):
+        with pytest.raises(TemplateError):
+            library.copy("route", version=version)
+    assert not (tmp_path / "prompts/route.md").exists()
 
 
 def test_other_files_and_other_names_do_not_stand_in_the_way(library, write, tmp_path):
     write("broken.md", "something else", "1")
-    (tmp_path / "prompts/README.md").write_text("# Notes", encoding="utf-8")
+    for notes in ("README.md", "readme.md", "notes.md"):
+        (tmp_path / "prompts" / notes).write_text("# Notes", encoding="utf-8")
     assert library.get("sql").is_built_in
-    (tmp_path / "prompts/broken.md").unlink()
     assert identities(library) == identities(TemplateLibrary())
+    (problem,) = library.problems()
+    assert problem.file.endswith("broken.md")
