@@ -52,16 +52,17 @@ LLAMA3 = """\
 """As Llama 3's: start of text, a date, tools indented."""
 
 MISTRAL = """\
+{% if messages[0].role == 'system' %}{% set rules = messages[0].content + '\n\n' %}{% else %}{% set rules = '' %}{% endif %}
 {{ bos_token }}{% for message in messages if message.role != 'system' %}
 {% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('roles must alternate') }}{% endif %}
 {% if message['role'] == 'user' %}
-{{ '[INST] ' + message['content'] + ' [/INST]' }}
+{{ '[INST] ' + (rules if loop.last else '') + message['content'] + ' [/INST]' }}
 {% else %}
 {% generation %}{{ message['content'] + eos_token }}{% endgeneration %}
 {% endif %}
 {% endfor %}
 """
-"""As Mistral's: refuses roles that do not alternate, knows no tools."""
+"""As Mistral's: refuses roles that do not alternate, puts the rules into the last message, knows no tools."""
 
 SPECIAL = ("<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
 CORPUS = [

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import partial
 
 from llmapp.errors import PromptError, QuestionTooLongError, RetrievalError
 from llmapp.frames import REFUSAL, frame_question, mark_for
@@ -25,12 +26,12 @@ from llmapp.prompting.evidence import Order, parts_of, shortened
 from llmapp.prompting.examples import ExampleItem, Examples, likeness
 from llmapp.prompting.history import Summaries
 from llmapp.prompting.layout import JOINT, Layout, SourceItem, TalkItem, framed
-from llmapp.prompting.reporting import decisions_on, placement_of, shares_of
+from llmapp.prompting.reporting import Count, decisions_on, head_tokens, placement_of, shares_of
 from llmapp.prompting.sections import EXAMPLES, SOURCES, sections_of
 from llmapp.prompting.talk import Talk, talk_of
 from llmapp.prompting.templates import PromptTemplate, load_template
 from llmapp.protocols import TokenCounter
-from llmapp.types import Hit, Message, Prompt, PromptReport
+from llmapp.types import Hit, Message, Prompt, PromptReport, Tool
 
 
 class Assembler:
@@ -140,6 +141,7 @@ class Assembler:
         hits: Sequence[Hit],
         *,
         history: Sequence[Message] = (),
+        tools: Sequence[Tool] = (),
         measure: bool = False,
     ) -> Prompt:
         """Build the prompt for a question. The same input gives the same prompt, to the byte.
@@ -150,6 +152,7 @@ class Assembler:
             question: The question; stands whole in the prompt.
             hits: What was found, in any order; a smaller rank is better.
             history: Earlier turns of user, assistant and tools, oldest first; see `llmapp.prompting.history.turns_of`.
+            tools: What the model may call; send the same with the prompt, they are part of what was counted.
             measure: Whether the report also says what each part adds to the request; takes a count of it for each part.
 
         Raises:
@@ -160,6 +163,7 @@ class Assembler:
             CostError: A summary, or the vector by which examples are chosen, could not be paid.
         """
         self.check_question(question)
+        hits, history, count = list(hits), list(history), partial(self.counter.count_request, tools=tools)
         self.template.require("user", *(["sources"] if hits else []), "question")
         talk = talk_of(
             history, self._sections, counter=self.counter, budget_tokens=self.budget_tokens, summaries=self._summaries
@@ -169,20 +173,21 @@ class Assembler:
         layout = self._layout(well_formed(question), hits, [*shown, *history, *talk.summary])
         items: list[TalkItem | SourceItem] = [*examples, *talk.items, *self._sources(hits, layout.mark)]
         framed_question = frame_question(layout.question, mark=layout.mark)
-        fixed = {"system": self.counter.count(layout.system.content), "question": self.counter.count(framed_question)}
+        fixed = {"tools": max(0, count(()) - self.counter.count_request(()))} if tools else {}
+        fixed |= {"system": self.counter.count(layout.system.content), "question": self.counter.count(framed_question)}
         allocation = allocate(
             items,
             sections=self._sections,
             budget_tokens=self.budget_tokens,
             fixed=fixed,
-            count_request=lambda kept: self.counter.count_request(layout.messages(kept)),
+            count_request=lambda kept: count(layout.messages(kept)),
             similarity=likeness if examples else None,
             shorten=self._shorten,
         )
         return Prompt(
             messages=layout.messages(allocation.kept),
             sources=layout.sources(allocation.kept),
-            report=self._report(items, allocation, layout, fixed=fixed, talk=talk, measure=measure),
+            report=self._report(items, allocation, layout, fixed=fixed, talk=talk, count=count, measure=measure),
             notes=(*talk.notes(allocation.kept), *problem),
         )
 
@@ -194,20 +199,21 @@ class Assembler:
         *,
         fixed: dict[str, int],
         talk: Talk,
+        count: Count,
         measure: bool,
     ) -> PromptReport:
-        placement = placement_of(allocation, layout, self.counter.count_request) if measure else None
+        placement = placement_of(allocation, layout, count, tools_tokens=fixed.get("tools", 0)) if measure else None
         static = [item for item in layout.talk(allocation.kept) if self._is_static(item)]
         return PromptReport(
             budget_tokens=self.budget_tokens,
             used_tokens=allocation.used_tokens,
             reserved_output_tokens=self.reserve_output_tokens,
-            is_exact=self._is_exact(talk.items),
+            is_exact=self._is_exact(talk.items, has_tools="tools" in fixed),
             counter=self.counter.name,
             decisions=decisions_on(items, allocation, layout, fixed=fixed, older=talk.older, placement=placement),
             sections=shares_of(allocation, fixed=fixed, older=talk.older),
             template=self.template.identity,
-            static_prefix_tokens=self.counter.count_request(layout.head(static)) - self.counter.count_request(()),
+            static_prefix_tokens=head_tokens(layout.head(static), count, tools_tokens=fixed.get("tools", 0)),
         )
 
     def _examples_for(self, question: str, history: Sequence[Message]) -> tuple[list[ExampleItem], Sequence[str]]:
@@ -271,6 +277,6 @@ class Assembler:
     def _is_static(self, item: Item) -> bool:
         return any(section.name == item.section and section.stability == "static" for section in self._sections)
 
-    def _is_exact(self, talk: Sequence[TalkItem]) -> bool:
+    def _is_exact(self, talk: Sequence[TalkItem], *, has_tools: bool) -> bool:
         calls = any(message.tool_calls for item in talk for message in item.messages)
-        return self.counter.is_exact_with_tools if calls else self.counter.is_exact
+        return self.counter.is_exact_with_tools if calls or has_tools else self.counter.is_exact

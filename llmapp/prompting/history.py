@@ -29,6 +29,9 @@ from llmapp.types import Message, ToolCall
 LOW_SHARE = 0.5
 """The low watermark as a part of the high one: half of what is cached is lost with each move, which comes once in that many tokens."""
 
+NO_ANSWER = "(no answer)"
+"""What the assistant says in a turn that has no answer, because it failed or the user wrote on."""
+
 Turn: TypeAlias = tuple[Message, ...]
 """A message of the user, and what follows it."""
 
@@ -48,6 +51,8 @@ def turns_of(history: Iterable[Message]) -> list[Turn]:
     That is: what stands before the first message of the user; blank messages, and a blank one of the user with its whole
     turn; tool calls without their results right behind them, and results without their call (OpenAI and Anthropic refuse
     a request with either); calls with results that the assistant said nothing to before the user spoke again (Mistral does).
+    Users and assistants take turns, as many chat templates demand: behind a message that nobody answered stands `NO_ANSWER`,
+    and what the assistant says twice is one message.
 
     Raises:
         PromptError: The history holds a system message.
@@ -138,10 +143,14 @@ def _as_taken(messages: Sequence[Message]) -> Turn:
     taken = [Message("user", well_formed(user.content))]
     for index, message in enumerate(others):
         if message.role == "assistant":
-            taken += _exchange(message, others[index + 1 :])
+            said = _exchange(message, others[index + 1 :])
+            if said and taken[-1].role == "assistant":
+                earlier = taken.pop().content
+                said[0] = replace(said[0], content=f"{earlier}\n\n{said[0].content}" if said[0].content else earlier)
+            taken += said
     while taken[-1].role == "tool" or taken[-1].tool_calls:
         taken.pop()
-    return tuple(taken)
+    return tuple(taken) if len(taken) > 1 else (*taken, Message("assistant", NO_ANSWER))
 
 
 def _exchange(message: Message, behind: Sequence[Message]) -> list[Message]:

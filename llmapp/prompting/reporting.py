@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from llmapp.prompting.allocation import REASONS as OF_ITEMS
 from llmapp.prompting.allocation import Allocation
@@ -14,17 +15,20 @@ OLDER = "older than the conversation's beginning"
 REASONS = {**OF_ITEMS, OLDER: "all turns came to more than the high watermark, and it is not of the newest"}
 """Every reason of a `Decision`, with its meaning."""
 
-_SYSTEM, _QUESTION = "system", "question"
+_TOOLS, _SYSTEM, _QUESTION = "tools", "system", "question"
+_ASKED = Message("user", "")
+"""Behind a beginning of the request: the chat templates of many models refuse one in which nobody asks."""
 _Candidate = TalkItem | SourceItem
+Count: TypeAlias = Callable[[Sequence[Message]], int]
+"""Counts a request, with its tools where it has some. Tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
     """What each part adds to the request, in the order of the prompt."""
 
-    of_system: int
-    of_question: int
-    """With the words of the template around it."""
+    of_fixed: dict[str, int]
+    """Of system, question with the words of the template around it, and tools; by their names."""
     of_item: dict[str, int]
     """By the id of the item."""
 
@@ -44,7 +48,7 @@ def decisions_on(
         items: All candidates of the allocation.
         allocation: What was chosen.
         layout: How it stands in the prompt.
-        fixed: Tokens of system and question.
+        fixed: Tokens of tools, where there are any, system and question.
         older: Turns that were no candidates.
         placement: What each takes in the prompt; None where that was not asked.
     """
@@ -54,45 +58,65 @@ def decisions_on(
     }
     standing = {item.id for item in allocation.kept}
     talk = [found[item.id] for item in layout.talk(allocation.kept)]
-    system = Decision(layout.template.identity, _SYSTEM, "kept", fixed[_SYSTEM], "pinned")
-    question = Decision(_QUESTION, _QUESTION, "kept", fixed[_QUESTION], "pinned")
-    if placement:
-        system = replace(system, placed_tokens=placement.of_system)
-        question = replace(question, placed_tokens=placement.of_question)
+    name_of = {_SYSTEM: layout.template.identity}
+    *first, question = (
+        Decision(
+            name_of.get(name, name),
+            name,
+            "kept",
+            tokens,
+            "pinned",
+            placed_tokens=placement.of_fixed[name] if placement else None,
+        )
+        for name, tokens in fixed.items()
+    )
     dropped = [found[item.id] for item in items if item.id not in standing]
     cut_off = [Decision(item.name, item.section, "dropped", item.tokens, OLDER) for item in older]
-    return (system, *talk, *_of_sources(allocation, layout, found), question, *dropped, *cut_off)
+    return (*first, *talk, *_of_sources(allocation, layout, found), question, *dropped, *cut_off)
 
 
 def shares_of(allocation: Allocation, *, fixed: dict[str, int], older: Sequence[TalkItem]) -> tuple[SectionShare, ...]:
     """What each section asked for and got, in the order of the prompt; what always stands is of tier 0."""
-    system, question = (SectionShare(name, 0, *[fixed[name]] * 4) for name in (_SYSTEM, _QUESTION))
+    *first, question = (SectionShare(name, 0, *[tokens] * 4) for name, tokens in fixed.items())
     older_tokens = sum(item.tokens for item in older)
     shares = [
         replace(share, asked_tokens=share.asked_tokens + older_tokens) if share.name == "history" else share
         for share in allocation.sections
     ]
-    return (system, *shares, question)
+    return (*first, *shares, question)
 
 
-def placement_of(allocation: Allocation, layout: Layout, count: Callable[[Sequence[Message]], int]) -> Placement:
+def head_tokens(head: Sequence[Message], count: Count, *, tools_tokens: int) -> int:
+    """Tokens of a beginning of the request, tools included, whatever is asked behind it.
+
+    Args:
+        head: The messages that it begins with.
+        count: Counts a request with its tools.
+        tools_tokens: Those of the tools.
+    """
+    return max(0, count((*head, _ASKED)) - count((_ASKED,))) + tools_tokens
+
+
+def placement_of(allocation: Allocation, layout: Layout, count: Count, *, tools_tokens: int) -> Placement:
     """Count the request as it grows, part by part: together they have the tokens of the whole."""
-    steps = [(key, count(messages)) for key, messages in _growing(allocation, layout)]
-    before = [0, *(tokens for _, tokens in steps)]
-    added: dict[tuple[str, str], int] = {}
-    for (key, tokens), earlier in zip(steps, before, strict=False):
+    added = {(_TOOLS, ""): tools_tokens}
+    earlier = tools_tokens
+    for key, messages in _growing(allocation, layout):
+        tokens = count(messages)
         added[key] = added.get(key, 0) + tokens - earlier
+        earlier = tokens
     of_item = {name: tokens for (kind, name), tokens in added.items() if kind == "item"}
-    return Placement(added[_SYSTEM, ""], added[_QUESTION, ""], of_item)
+    return Placement({kind: tokens for (kind, name), tokens in added.items() if not name}, of_item)
 
 
 def _growing(allocation: Allocation, layout: Layout) -> Iterator[tuple[tuple[str, str], tuple[Message, ...]]]:
     """The request with more and more of its parts, and what has come last."""
     talk, passages = layout.talk(allocation.kept), layout.passages(allocation.kept)
     id_of = {item.part: item.id for item in allocation.kept if isinstance(item, SourceItem)}
-    yield (_SYSTEM, ""), layout.head(())
+    yield (_QUESTION, ""), (_ASKED,)
+    yield (_SYSTEM, ""), (*layout.head(()), _ASKED)
     for number, item in enumerate(talk, start=1):
-        yield ("item", item.id), layout.head(talk[:number])
+        yield ("item", item.id), (*layout.head(talk[:number]), _ASKED)
     head = layout.head(talk)
     yield (_QUESTION, ""), (*head, layout.user((), is_asked=False))
     for number, passage in enumerate(passages):

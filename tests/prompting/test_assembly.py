@@ -10,6 +10,7 @@ from llmapp.errors import PromptError, QuestionTooLongError, TokenBudgetExceeded
 from llmapp.frames import REFUSAL, read_question, read_sources
 from llmapp.prompting.assembly import Assembler
 from llmapp.prompting.counting import EstimateCounter, well_formed
+from llmapp.prompting.history import NO_ANSWER
 from llmapp.types import Chunk, Hit, Message
 
 _TEXTS = st.one_of(
@@ -83,13 +84,19 @@ def test_a_prompt_never_exceeds_its_budget_and_loses_nothing_unseen(counter, que
 
     turns = prompt.messages[1:-1]
     assert not turns or turns[0].role == "user"
-    answered = ""  # what the user said last
     cleaned = []
     for message in history:
-        answered = message.content if message.role == "user" else answered
-        if answered.strip() and message.content.strip():
-            cleaned.append(Message(message.role, well_formed(message.content)))
-    assert list(turns) == cleaned[len(cleaned) - len(turns) :]
+        if message.role == "user":
+            cleaned.append((well_formed(message.content), []))
+        elif cleaned and message.content.strip():
+            cleaned[-1][1].append(well_formed(message.content))
+    said = [
+        each
+        for asked, answers in cleaned
+        if asked.strip()
+        for each in (Message("user", asked), Message("assistant", "\n\n".join(answers) or NO_ANSWER))
+    ]
+    assert list(turns) == said[len(said) - len(turns) :]
 
     assert assembler.assemble(question, list(reversed(hits)), history=history) == prompt
 

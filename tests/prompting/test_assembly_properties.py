@@ -192,7 +192,8 @@ def test_the_beginning_of_a_prompt_does_not_depend_on_question_and_sources(count
     one, other = (prompt.messages[:-1] for prompt in prompts)
     assert one == other
     assert prompts[0].report.static_prefix_tokens == prompts[1].report.static_prefix_tokens > 0
-    assert counter.count_request(one) - counter.count_request(()) == prompts[0].report.static_prefix_tokens
+    asked = Message("user", "")
+    assert counter.count_request((*one, asked)) - counter.count_request((asked,)) == prompts[0].report.static_prefix_tokens
 
 
 def test_a_prompt_is_made_anew_for_a_model_with_another_window_and_other_tokens():

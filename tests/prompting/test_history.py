@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from llmapp.errors import BudgetExceededError, ModelUnavailableError, PromptError
 from llmapp.prompting.assembly import Assembler
 from llmapp.prompting.counting import BpeCounter
-from llmapp.prompting.history import Summaries, beginnings, turns_of
+from llmapp.prompting.history import NO_ANSWER, Summaries, beginnings, turns_of
 from llmapp.types import Message, ToolCall
 
 USER, ASSISTANT = (lambda text: Message("user", text)), (lambda text: Message("assistant", text))
@@ -27,7 +27,7 @@ def test_a_turn_is_a_question_with_all_that_follows_it():
 
 
 def test_what_stands_before_the_first_question_is_left_out():
-    assert turns_of([ASSISTANT("a"), calling("1"), result("1"), USER("b")]) == [(USER("b"),)]
+    assert turns_of([ASSISTANT("a"), calling("1"), result("1"), USER("b")]) == [(USER("b"), ASSISTANT(NO_ANSWER))]
 
 
 def test_a_result_without_its_call_is_left_out():
@@ -35,19 +35,27 @@ def test_a_result_without_its_call_is_left_out():
 
 
 def test_a_call_without_its_result_is_left_out_and_its_words_stay():
-    said = [USER("a"), calling("1", "2", text="I look."), result("2"), ASSISTANT("b"), calling("3"), ASSISTANT("c")]
-    assert turns_of(said) == [(USER("a"), calling("2", text="I look."), result("2"), ASSISTANT("b"), ASSISTANT("c"))]
+    said = [USER("a"), calling("1", "2", text="I look."), result("2"), ASSISTANT("b"), calling("3")]
+    assert turns_of(said) == [(USER("a"), calling("2", text="I look."), result("2"), ASSISTANT("b"))]
+
+
+def test_what_the_assistant_says_twice_is_one_message():
+    said = [USER("a"), ASSISTANT("b"), calling("1"), result("1"), ASSISTANT("c"), calling("2"), ASSISTANT("d")]
+    assert turns_of(said) == [(USER("a"), calling("1", text="b"), result("1"), ASSISTANT("c\n\nd"))]
 
 
 def test_a_result_that_does_not_stand_behind_its_call_is_none_of_it():
     assert turns_of([USER("a"), calling("1"), USER("b"), result("1"), ASSISTANT("c")]) == [
-        (USER("a"),),
+        (USER("a"), ASSISTANT(NO_ANSWER)),
         (USER("b"), ASSISTANT("c")),
     ]
 
 
 def test_calls_that_nothing_was_said_to_are_left_out():
-    assert turns_of([USER("a"), calling("1"), result("1"), USER("b")]) == [(USER("a"),), (USER("b"),)]
+    assert turns_of([USER("a"), calling("1"), result("1"), USER("b")]) == [
+        (USER("a"), ASSISTANT(NO_ANSWER)),
+        (USER("b"), ASSISTANT(NO_ANSWER)),
+    ]
 
 
 def test_a_second_result_of_one_call_is_left_out():

@@ -46,4 +46,4 @@ def counter_of(path: Path) -> TokenCounter:
     Args:
         path: A ``tokenizer.json``, the folder that it is in, or a GGUF file.
     """
-    return GgufCounter(path) if path.suffix == ".gguf" else HuggingFaceCounter(path)
+    return GgufCounter(path) if path.suffix.lower() == ".gguf" else HuggingFaceCounter(path)

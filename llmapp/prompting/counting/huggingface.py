@@ -53,7 +53,7 @@ def _tokenizer(file: Path) -> Tokenizer:
 
 def _templates(folder: Path) -> Mapping[str, ChatTemplate]:
     config = _read_json(folder / "tokenizer_config.json")
-    sources = _sources(config.get("chat_template"))
+    sources = _sources(config.get("chat_template"), folder / "tokenizer_config.json")
     for file in (*folder.glob("additional_chat_templates/*.jinja"), *folder.glob("chat_template.jinja")):
         sources["default" if file.parent == folder else file.stem] = _read(file)
     if not sources:
@@ -82,11 +82,17 @@ def _read(path: Path) -> str:
         raise PromptError(f"{path} cannot be read: {error}", hint=_HINT) from error
 
 
-def _sources(given: object) -> dict[str, str]:
+def _sources(given: object, file: Path) -> dict[str, str]:
     """Templates by name: a single one is ``default``."""
+    if given is None:
+        return {}
     if isinstance(given, str):
         return {"default": given}
-    return {each["name"]: each["template"] for each in given} if isinstance(given, list) else {}
+    try:
+        named = [(each["name"], each["template"]) for each in given]  # type: ignore[attr-defined]
+    except (TypeError, KeyError) as error:
+        raise PromptError(f"chat_template in {file} is neither a text nor a list of named ones", hint=_HINT) from error
+    return {str(name): str(template) for name, template in named}
 
 
 def _special_tokens(config: Mapping[str, Any]) -> dict[str, str]:

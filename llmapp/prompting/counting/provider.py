@@ -42,7 +42,8 @@ class ProviderCounter:
     """Asks for the count of every request, estimates texts, and learns from each answer.
 
     A text alone is estimated, because a choice among hundreds would be hundreds of calls, and so is a part of a request,
-    which providers refuse; the finished request, which proves that a prompt fits, is counted. Where the endpoint fails, requests are estimated too for a while, `is_exact` is
+    which providers refuse: one that ends with the assistant, or with a question that is blank. The finished request, which
+    proves that a prompt fits, is counted. Where the endpoint fails, requests are estimated too for a while, `is_exact` is
     False meanwhile, and `failure` says why. Safe among threads.
     """
 
@@ -81,14 +82,13 @@ class ProviderCounter:
         return self._estimate.count(text)
 
     def count_request(self, messages: Sequence[Message], *, tools: Sequence[Tool] = ()) -> int:
-        """Tokens of a request, asked once and remembered; one that waits for no answer is a part, and estimated."""
+        """Tokens of a request, asked once and remembered; one that nobody could answer is a part, and estimated."""
         key = _digest(messages, tools)
         with self._lock:
             if key in self._counts:
                 self._counts.move_to_end(key)
                 return self._counts[key]
-        is_whole = bool(messages) and messages[-1].role in {"user", "tool"}
-        tokens = self._asked(messages, tools) if is_whole else None
+        tokens = self._asked(messages, tools) if _waits_for_an_answer(messages) else None
         if tokens is None:
             return self._estimate.count_request(messages, tools=tools)
         self._estimate.learn(messages, tokens, tools=tools)
@@ -112,6 +112,11 @@ class ProviderCounter:
             return None
         self.failure = None
         return tokens
+
+
+def _waits_for_an_answer(messages: Sequence[Message]) -> bool:
+    last = messages[-1] if messages else Message("user", "")
+    return last.role == "tool" or (last.role == "user" and bool(last.content.strip()))
 
 
 def _digest(messages: Sequence[Message], tools: Sequence[Tool]) -> bytes:
