@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -173,7 +172,7 @@ def _shape(template: PromptTemplate) -> Shape:
         "description": template.description,
         "built_in": template.is_built_in,
         "file": template.file,
-        "sections": [asdict(section) for section in template.sections],
+        "sections": [{"name": name, **claims} for name, claims in template.sections.items()],
     }
 
 

@@ -31,7 +31,7 @@ def sections_of(template: PromptTemplate, *, budget_tokens: int, history_share: 
     what a conversation begins with, must not move with the question.
 
     Args:
-        template: A section of its head takes the place of the common one.
+        template: What its head says of a section takes the place of that part of the common claim.
         budget_tokens: Of the whole request.
         history_share: In the place of the template's; None leaves that.
 
@@ -39,14 +39,14 @@ def sections_of(template: PromptTemplate, *, budget_tokens: int, history_share: 
         TemplateError: The head has a section that is none.
     """
     found = dict(SECTIONS)
-    for section in template.sections:
-        if section.name not in SECTIONS:
+    for name, claims in template.sections.items():
+        if name not in SECTIONS:
             raise TemplateError(
-                f"{template.identity} has a section {section.name}",
+                f"{template.identity} has a section {name}",
                 file=template.file,
                 hint=f"sections are {', '.join(SECTIONS)}",
             )
-        found[section.name] = section
+        found[name] = replace(SECTIONS[name], **claims)
     history = found[HISTORY] if history_share is None else replace(found[HISTORY], max_share=history_share)
     found[HISTORY] = replace(_of_budget(history, budget_tokens), contiguous=True, stability="session")
     if found[EXAMPLES].stability != "static":

@@ -58,9 +58,10 @@ def read_head(head: str, file: str) -> dict[str, Any]:
     return {**found, "sections": _sections(found.get("sections", []), head, file)}
 
 
-def _sections(found: object, head: str, file: str) -> tuple[Section, ...]:
+def _sections(found: object, head: str, file: str) -> dict[str, dict[str, Any]]:
+    """The fields that each section names, by its name: what it does not name is not said."""
     rows = found if isinstance(found, list) else [found]
-    sections: dict[str, Section] = {}
+    sections: dict[str, dict[str, Any]] = {}
     for number, row in enumerate(rows):
         try:
             section = _section(row)
@@ -70,8 +71,8 @@ def _sections(found: object, head: str, file: str) -> tuple[Section, ...]:
         if section.name in sections:
             line = _line_of(_SECTION, head, number)
             raise TemplateError(f"two sections are named {section.name}", file=file, line=line, hint="name each once")
-        sections[section.name] = section
-    return tuple(sections.values())
+        sections[section.name] = {key: getattr(section, key) for key in row if key != "name"}
+    return sections
 
 
 def _section(row: object) -> Section:

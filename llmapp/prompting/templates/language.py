@@ -23,13 +23,16 @@ FILTERS = frozenset({"first", "last", "length", "lower", "trim", "upper"})
 """Filters of Jinja that a template may use: none makes a text longer than three times its length (``upper`` of ``ΐ``)."""
 MOST_CHARS = 20_000_000
 """Longest text that a part may become: that of the longest document that is taken in."""
-QUESTION = "question"
-"""The slot that stands behind all others, for `llmapp.frames` believes the mark that stands there."""
+QUESTION, SOURCES = "question", "sources"
+"""The slots that hold frames, which must stand as they are made. The question stands behind all others, for
+`llmapp.frames` believes the mark that stands there."""
 
 _ALLOWED = frozenset({"Template", "TemplateData", "Output", "Name", "Getattr", "Getitem", "Const", "Filter", "Test"}) | {
     "If", "CondExpr", "For", "Compare", "Operand", "And", "Or", "Not"
 }  # fmt: skip
 """Nodes of Jinja's syntax tree that a template may have."""
+_ALONE_HINT = "write {{{{ {} }}}} once, without a filter, and outside of if and for"
+_LAST_HINT = "put {{ question }} last: text behind it could forge it"
 _TEMPLATE_FILE = "<template>"
 """What Jinja calls a template without a file in tracebacks."""
 
@@ -46,7 +49,7 @@ class Program:
             first_line: Line of the file on which `text` begins, from 1.
 
         Raises:
-            TemplateError: It is not of the language, or has something behind the question.
+            TemplateError: It is not of the language, changes sources or question, or has something behind the question.
         """
         from jinja2 import TemplateSyntaxError
 
@@ -61,8 +64,9 @@ class Program:
         self._check(tree)
         self.slots: Mapping[str, int] = self._slots(tree)
         """Names of the slots, in the order of the text, each with the line of its first use."""
-        if QUESTION in self.slots:
-            self._check_question(tree)
+        for slot in (SOURCES, QUESTION):
+            if slot in self.slots:
+                self._check_framed(tree, slot)
         self._template: Template = _environment().from_string(tree)
 
     def render(self, values: Mapping[str, object]) -> str:
@@ -122,19 +126,18 @@ class Program:
                 lines.setdefault(name.name, name.lineno + self._offset)
         return lines
 
-    def _check_question(self, tree: nodes.Template) -> None:
-        """The question stands once, by itself, and only fixed words stand behind it: what stands there could forge it."""
+    def _check_framed(self, tree: nodes.Template, slot: str) -> None:
+        """A slot with frames stands once, by itself; behind the question are only fixed words: what stands there could forge it."""
         from jinja2 import nodes
 
         written = [part for node in tree.body for part in (node.nodes if isinstance(node, nodes.Output) else [node])]
-        at = next((n for n, part in enumerate(written) if isinstance(part, nodes.Name) and part.name == QUESTION), None)
-        uses = [name for name in tree.find_all(nodes.Name) if name.name == QUESTION]
-        hint = "put {{ question }} last, once, and outside of if and for: text behind it could forge it"
+        at = next((n for n, part in enumerate(written) if isinstance(part, nodes.Name) and part.name == slot), None)
+        uses = [name for name in tree.find_all(nodes.Name) if name.name == slot]
         if at is None or len(uses) > 1:
-            raise self._error("the question does not stand by itself", uses[-1].lineno, hint=hint)
+            raise self._error(f"{slot} does not stand by itself", uses[-1].lineno, hint=_ALONE_HINT.format(slot))
         behind = next((part for part in written[at + 1 :] if not isinstance(part, nodes.TemplateData)), None)
-        if behind is not None:
-            raise self._error("something stands behind the question", behind.lineno, hint=hint)
+        if slot == QUESTION and behind is not None:
+            raise self._error("something stands behind the question", behind.lineno, hint=_LAST_HINT)
 
     def _error(self, message: str, line: int | None, *, hint: str = "", is_placed: bool = False) -> TemplateError:
         """An error in this part; a line counts from the beginning of the part unless it `is_placed` in the file."""

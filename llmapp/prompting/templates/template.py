@@ -26,12 +26,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from llmapp.errors import TemplateError
-from llmapp.prompting.allocation import Section
 from llmapp.prompting.templates.head import FORM_HINT, read_head
 from llmapp.prompting.templates.language import Program
 
@@ -58,8 +58,8 @@ class PromptTemplate:
     """Raised with every change of wording, so that answers can be told apart."""
     description: str
     """What it is for, one line."""
-    sections: tuple[Section, ...]
-    """Claims on the budget, in the order of the prompt."""
+    sections: Mapping[str, Mapping[str, Any]]
+    """Claims on the budget: by the name of a section the fields of `llmapp.prompting.allocation.Section` that its head names."""
     text: str = field(repr=False)
     """The whole file."""
     file: str = ""

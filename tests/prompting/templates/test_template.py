@@ -9,7 +9,6 @@ from pydantic import BaseModel
 
 from llmapp.errors import PromptError, TemplateError
 from llmapp.frames import REFUSAL, frame_question, frame_source, mark_for, read_question, read_sources
-from llmapp.prompting.allocation import Section
 from llmapp.prompting.templates import load_template, parse_template, schema_of
 
 FILE = """\
@@ -39,7 +38,7 @@ def render(words, **values):
 def test_a_file_is_read_in_its_head_and_its_parts():
     template = parse_template(FILE)
     assert (template.identity, template.description) == ("short@7", "An answer in one word")
-    assert template.sections == (Section("sources", tier=1),)
+    assert template.sections == {"sources": {"tier": 1}}
     assert template.render("system", refusal="no") == "Say no when unsure."
     assert template.render("user", sources="S", question="Q") == "S\nQ"
     assert template.slots("user") == ("sources", "question")
@@ -167,17 +166,37 @@ def test_a_file_that_is_too_long_is_refused():
     ("user", "line"),
     [
         ("{{ question }}\n{{ sources }}", 16),
-        ("{{ question }}\n\n{% if sources %}x{% endif %}", 17),
-        ("{{ sources }}\n{{ question }} {{ question }}", 16),
-        ("{{ sources }}{% if sources %}{{ question }}{% endif %}", 15),
-        ("{{ sources }} {{ question|upper }}", 15),
+        ("{{ question }}\n\n{% if refusal %}x{% endif %}", 17),
     ],
 )
 def test_the_question_stands_behind_all_untrusted_text(user, line):
-    with pytest.raises(TemplateError, match="question") as caught:
+    with pytest.raises(TemplateError, match="behind the question") as caught:
         parse_template(FILE.replace("{{ sources }}\n{{ question }}", user)).render("user", sources="", question="")
     assert caught.value.line == line
     assert "forge" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("user", "slot", "line"),
+    [
+        ("{{ sources }}\n{{ question }} {{ question }}", "question", 16),
+        ("{{ sources }}{% if refusal %}{{ question }}{% endif %}", "question", 15),
+        ("{{ sources }} {{ question|upper }}", "question", 15),
+        ("\n{{ sources|upper }}\n{{ question }}", "sources", 16),
+        ("Here:\n{{ sources|length }}\n{{ question }}", "sources", 16),
+        ("{{ sources|trim }}\n{{ question }}", "sources", 15),
+        ("{{ sources }}{{ sources }}\n{{ question }}", "sources", 15),
+        ("{{ sources[0] }}\n{{ question }}", "sources", 15),
+        ("{% for s in sources %}{{ s }} {% endfor %}\n{{ question }}", "sources", 15),
+        ("{% if sources %}Sources:\n{{ sources }}{% endif %}\n{{ question }}", "sources", 16),
+        ("{{ sources if refusal else '' }}\n{{ question }}", "sources", 15),
+    ],
+)
+def test_what_is_framed_stands_once_and_unchanged(user, slot, line):
+    with pytest.raises(TemplateError, match=f"{slot} does not stand by itself") as caught:
+        parse_template(FILE.replace("{{ sources }}\n{{ question }}", user), file="x.md").slots("user")
+    assert (caught.value.file, caught.value.line) == ("x.md", line)
+    assert f"{{{{ {slot} }}}}" in caught.value.hint
 
 
 def test_fixed_words_may_stand_behind_the_question():
