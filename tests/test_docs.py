@@ -112,6 +112,8 @@ def test_every_verb_is_in_the_readme():
         "examples list",
         "examples test",
         "models fit",
+        "costs forecast",
+        "costs compare",
         "eval retrieval",
         "eval answers",
         "eval gate",

@@ -14,6 +14,7 @@ import typer
 from llmapp import __version__
 from llmapp.cli import (
     connectors,
+    costs,
     documents,
     evaluation,
     examples,
@@ -55,6 +56,7 @@ app.add_typer(index.app, name="index")
 app.add_typer(prompts.app, name="prompt")
 app.add_typer(examples.app, name="examples")
 app.add_typer(models.app, name="models")
+app.add_typer(costs.app, name="costs")
 app.add_typer(evaluation.app, name="eval")
 app.add_typer(connectors.app, name="connector")
 

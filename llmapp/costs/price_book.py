@@ -83,4 +83,4 @@ class PriceBook:
 
 def _earlier(model: str, as_of: date, variant: Variant) -> Price:
     found = price_in_history(model, as_of) if variant == "standard" else None
-    return found or published_price(model, as_of, variant, must_be_dated=True)
+    return found.price if found else published_price(model, as_of, variant, must_be_dated=True)

@@ -24,14 +24,14 @@ class DatedPrice:
     read: date
     """When someone read the source."""
     price: Price
+    note: str
+    """What is to be said where the price is used; mostly nothing."""
 
 
-def price_in_history(model: str, as_of: date) -> Price | None:
+def price_in_history(model: str, as_of: date) -> DatedPrice | None:
     """What a model cost on a day; None where nothing is known of that day."""
-    for each in dated_prices():
-        if each.price.model == model and each.since <= as_of < (each.until or each.read):
-            return each.price
-    return None
+    rows = (each for each in dated_prices() if each.price.model == model)
+    return next((each for each in rows if each.since <= as_of < (each.until or each.read)), None)
 
 
 @cache
@@ -48,4 +48,4 @@ def _dated(row: dict[str, Any]) -> DatedPrice:
         output_usd_per_million=Decimal(row["output"]) if "output" in row else None,
         source=row["source"],
     )
-    return DatedPrice(row["since"], row.get("until"), row["read"], price)
+    return DatedPrice(row["since"], row.get("until"), row["read"], price, row.get("note", ""))

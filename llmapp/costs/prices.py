@@ -88,10 +88,7 @@ class Price:
         Raises:
             UnknownPriceError: There was output, and it has no price.
         """
-        rates = self.rates
-        for tier in self.tiers:
-            if usage.input_tokens > tier.above_input_tokens:
-                rates = tier.rates
+        rates = self.rates_for(usage.input_tokens) if self.tiers else self.rates
         pico = usage.input_tokens * rates.input
         if usage.cache_read_tokens or usage.cache_write_tokens:
             plain = max(0, usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens)
@@ -101,6 +98,14 @@ class Price:
         if usage.output_tokens:
             pico += usage.output_tokens * self._output(rates)
         return _nano(pico) + searches * self.search_nano_usd
+
+    def rates_for(self, input_tokens: int) -> Rates:
+        """The rates of a request with so much input: a long one costs those of its tier, as a whole."""
+        rates = self.rates
+        for tier in self.tiers:
+            if input_tokens > tier.above_input_tokens:
+                rates = tier.rates
+        return rates
 
     def _output(self, rates: Rates) -> int:
         if rates.output is None:

@@ -61,8 +61,8 @@ def test_every_dated_price_has_a_source_a_day_it_was_read_and_days_that_do_not_o
 
 
 def test_a_price_holds_from_its_first_day_to_the_one_before_the_next():
-    assert price_in_history("openai:gpt-3.5-turbo", date(2023, 6, 12)).rates.input == 2_000_000
-    assert price_in_history("openai:gpt-3.5-turbo", date(2023, 6, 13)).rates.input == 1_500_000
+    assert price_in_history("openai:gpt-3.5-turbo", date(2023, 6, 12)).price.rates.input == 2_000_000
+    assert price_in_history("openai:gpt-3.5-turbo", date(2023, 6, 13)).price.rates.input == 1_500_000
     assert price_in_history("openai:gpt-3.5-turbo", date(2023, 11, 6)) is None
     assert price_in_history("openai:gpt-4", date(2023, 5, 7)) is None
 
