@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from llmapp.app.shapes import labels
-from llmapp.prompting.views.waterfall import Bar, Group, summary, waterfall
+from llmapp.prompting.views.bars import Bar, Group, summary, waterfall
 
 if TYPE_CHECKING:
     from llmapp.application import Preview

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from llmapp.errors import ExampleError, PromptError, QuestionTooLongError, TemplateError, TokenBudgetExceededError
     from llmapp.prompting.allocation import Allocation, Item, Section, Span, allocate
     from llmapp.prompting.assembly import Assembler
-    from llmapp.prompting.counting import counter_for
+    from llmapp.prompting.counting import EstimateCounter, counter_for, counter_of
     from llmapp.prompting.evidence import Passage, cut_places, parts_of, passages_of, shortened
     from llmapp.prompting.examples import Example, Examples, add_examples, rated_answers, read_examples
     from llmapp.prompting.history import Summaries, turns_of
     from llmapp.prompting.reporting import REASONS
-    from llmapp.prompting.templates import PromptTemplate, TemplateLibrary, load_template, parse_template
+    from llmapp.prompting.templates import PromptTemplate, TemplateLibrary, load_template, parse_template, schema_of
     from llmapp.protocols import TokenCounter
-    from llmapp.types import Chunk, Decision, Hit, Message, Prompt, PromptReport, Source, ToolCall
+    from llmapp.types import Chunk, Decision, Hit, Message, Prompt, PromptReport, Source, Tool, ToolCall
 
 __all__ = [
     "REASONS",
@@ -33,6 +33,7 @@ __all__ = [
     "Assembler",
     "Chunk",
     "Decision",
+    "EstimateCounter",
     "Example",
     "ExampleError",
     "Examples",
@@ -53,10 +54,12 @@ __all__ = [
     "TemplateLibrary",
     "TokenBudgetExceededError",
     "TokenCounter",
+    "Tool",
     "ToolCall",
     "add_examples",
     "allocate",
     "counter_for",
+    "counter_of",
     "cut_places",
     "load_template",
     "parse_template",
@@ -64,6 +67,7 @@ __all__ = [
     "passages_of",
     "rated_answers",
     "read_examples",
+    "schema_of",
     "shortened",
     "turns_of",
 ]
@@ -72,14 +76,14 @@ _HOMES = {
     "llmapp.errors": ("ExampleError", "PromptError", "QuestionTooLongError", "TemplateError", "TokenBudgetExceededError"),
     "llmapp.prompting.allocation": ("Allocation", "Item", "Section", "Span", "allocate"),
     "llmapp.prompting.assembly": ("Assembler",),
-    "llmapp.prompting.counting": ("counter_for",),
+    "llmapp.prompting.counting": ("EstimateCounter", "counter_for", "counter_of"),
     "llmapp.prompting.evidence": ("Passage", "cut_places", "parts_of", "passages_of", "shortened"),
     "llmapp.prompting.examples": ("Example", "Examples", "add_examples", "rated_answers", "read_examples"),
     "llmapp.prompting.history": ("Summaries", "turns_of"),
     "llmapp.prompting.reporting": ("REASONS",),
-    "llmapp.prompting.templates": ("PromptTemplate", "TemplateLibrary", "load_template", "parse_template"),
+    "llmapp.prompting.templates": ("PromptTemplate", "TemplateLibrary", "load_template", "parse_template", "schema_of"),
     "llmapp.protocols": ("TokenCounter",),
-    "llmapp.types": ("Chunk", "Decision", "Hit", "Message", "Prompt", "PromptReport", "Source", "ToolCall"),
+    "llmapp.types": ("Chunk", "Decision", "Hit", "Message", "Prompt", "PromptReport", "Source", "Tool", "ToolCall"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

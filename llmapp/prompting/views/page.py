@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 from llmapp.pages import el, page, table
-from llmapp.prompting.views.waterfall import Bar, Group, summary, waterfall
+from llmapp.prompting.views.bars import Bar, Group, summary, waterfall
 
 if TYPE_CHECKING:
     from llmapp.types import Message, Prompt

@@ -111,14 +111,15 @@ def test_those_that_may_refuse_name_the_one_refusal(name):
     assert REFUSAL in assembler(name).assemble("What?", []).messages[0].content
 
 
-def test_the_documented_extraction_reads_a_record():
-    (code,) = (
-        block for block in re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL) if "schema_of" in block
-    )
+def test_the_documented_programs_run_one_after_the_other():
     names = {"hits": hits(), "answer": '```json\n{"number": "17", "total_eur": 3200}\n```'}
-    exec(code, names)
+    for program in re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL):
+        exec(program, names)
     assert names["invoice"].total_eur == 3200
     assert len(names["prompt"].sources) == 3
+    assert names["report"]["used_tokens"] == names["prompt"].report.used_tokens
+    assert len(names["bars"]) == len(names["report"]["decisions"])
+    assert names["html"].startswith("<!doctype html>")
 
 
 def test_every_built_in_template_is_documented():

@@ -8,9 +8,9 @@ import pytest
 
 from llmapp.prompting.assembly import Assembler
 from llmapp.prompting.counting import BpeCounter
+from llmapp.prompting.views.bars import summary, waterfall
 from llmapp.prompting.views.page import prompt_page
 from llmapp.prompting.views.shape import message_shape, report_shape
-from llmapp.prompting.views.waterfall import summary, waterfall
 from llmapp.types import Chunk, Decision, Hit, Message, PromptReport, SectionShare, ToolCall
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&\x00"
