@@ -12,11 +12,31 @@ _LINE_UNIT = re.compile(r"[ \t]*(?:[-*+•] |\d+[.)] |\||#{1,6} )")
 _RECORD = re.compile(r"Row \d+:\n")
 # Possessive, and from the first sign of a run only: a line of dots would take quadratic time.
 _SENTENCE_END = re.compile(
-    r"(?<![.!?…])[.!?…]++[\"'”’»)\]*_]*+(?=\s++[\"'“‘«(\[*_]*+[^\W_a-zß-ÿ])|[。！？]+[」』”]?",
+    r"""
+    (?<![.!?…])[.!?…]++ (?:["'”’»›)\]*_]|\[\d{1,3}\]|[⁰¹²³⁴-⁹])*+ (?=\s++["'“‘«‹(\[*_¿¡]*+(?P<next>[^\W_]))
+    | (?:[。！？｡‼⁇⁈⁉؟۔।॥።។៕။།։]|．(?!\d))++ [」』”’》）】)»]*+
+    """,
+    re.VERBOSE,
 )
+"""Where a letter or a number follows, and in scripts that have a sign of their own for it, behind that sign."""
 _ABBREVIATION = re.compile(
-    r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|etc|e\.g|i\.e|No|Nos|Nr|Art|Sec|approx|ca|Inc|Ltd|Co|Jr|Sr|Fig|cf|al|pp?|[A-Z](?:\.[A-Z])*))\.$"
+    r"""
+    \b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|etc|No|Nos|Nr|Art|Sec|[Aa]pprox|ca|Inc|Ltd|Co|Jr|Sr|Mme|Fig|cf|vgl|bzw|al|pp?
+    |[^\W\d_](?:\.\s?[^\W\d_])*)\.$
+    """,
+    re.VERBOSE,
 )
+_NUMBERED = re.compile(
+    r"""
+    \b(?:abb|abs|app|art|bd|cap|ch|dec|dez|eq|ext|feb|jan|kap|max|min|n[ou]s?|n[úu]ms?|nov|oct|okt|rev|sep|sept|tab|tel|ver|vol
+    |ziff|гл|рис|ст|стр)\.$
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Words whose stop ends no sentence where a number follows."""
+_ORDINAL = re.compile(r"\b\d{1,2}\.$")
+_MONTH = re.compile(r"\s*+(?:Jan|Feb|Mär|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez)")
+"""In German the day before a month bears a stop."""
 _ABBREVIATION_CHARS = 12
 _EMPHASIS = re.compile(r"(\*\*|__)[^*_]+\1")
 """A term in bold type that its explanation follows, as in a glossary."""
@@ -25,13 +45,13 @@ _EMPHASIS = re.compile(r"(\*\*|__)[^*_]+\1")
 def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:
     """Spans of the sentences between two offsets, in order, without surrounding white space.
 
-    An abbreviation, the number of a list item and a term in bold type end no sentence.
+    An abbreviation, the number of a list item and a term in bold type end no sentence, nor does what a small letter follows.
     """
     end = len(text) if end is None else end
     spans: list[tuple[int, int]] = []
     begin = start
     for match in _SENTENCE_END.finditer(text, start, end):
-        if not _is_unfinished(text[begin : match.end()].strip()):
+        if not _goes_on(text, match) and not _is_unfinished(text[begin : match.end()].strip()):
             spans.append((begin, match.end()))
             begin = match.end()
     spans.append((begin, end))
@@ -66,6 +86,17 @@ def _units_of_block(text: str, start: int, end: int) -> list[tuple[int, int]]:
         position = line_end + 1
     parts.append((begin, end))
     return [sentence for part in parts for sentence in sentence_spans(text, *part)]
+
+
+def _goes_on(text: str, stop: re.Match[str]) -> bool:
+    """Whether what follows a stop continues the sentence."""
+    follows = stop["next"]
+    if follows is None:
+        return False
+    before = text[max(0, stop.start() - _ABBREVIATION_CHARS) : stop.start() + 1]
+    if follows.isdigit():
+        return bool(_NUMBERED.search(before))
+    return follows.islower() or bool(_ORDINAL.search(before) and _MONTH.match(text, stop.end()))
 
 
 def _is_unfinished(sentence: str) -> bool:

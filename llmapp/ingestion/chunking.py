@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from llmapp.graphemes import safe_cut
 from llmapp.ingestion.blocks import Block, split_blocks
-from llmapp.ingestion.graphemes import safe_cut
 from llmapp.ingestion.token_map import TokenMap
 from llmapp.sentences import sentence_spans
 from llmapp.types import ChunkSpan, ParsedDocument
@@ -20,7 +20,7 @@ from llmapp.types import ChunkSpan, ParsedDocument
 if TYPE_CHECKING:
     from llmapp.protocols import Tokenizer
 
-_REVISION = 1  # raised when the same text gives other spans
+_REVISION = 2  # raised when the same text gives other spans
 _MAX_CHARS_PER_TOKEN = 8
 """A chunk has at most this many characters for each token it may have: a tokenizer may see one unknown word in a megabyte."""
 

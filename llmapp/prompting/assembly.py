@@ -4,7 +4,7 @@
     examples    how such questions are answered                 the most similar and diverse, in the order of their file
     summary     what turns said that were left out              written once for each beginning of the conversation
     history     earlier turns, whole                            between two watermarks
-    user        numbered sources                                the rest; the last one cut at the end of a sentence
+    user        numbered sources                                the rest; the best that does not fit is cut
                 the question                                    pinned, always whole
 
 What a section may have stands in the head of the template. Knows nothing of catalogs, searches, models and prices; a
@@ -262,16 +262,16 @@ class Assembler:
         if not isinstance(item, SourceItem):
             return None
         chunk, room = item.part.chunk, tokens - item.frame_tokens
-        text = shortened(chunk.text, fits=lambda text: self.counter.count(text) <= room)
-        if text is None:
+        cut = shortened(chunk.text, size=self.counter.count, most=room)
+        if cut is None:
             return None
-        cut = replace(chunk, text=text, end_char=chunk.start_char + len(text))
+        beginning = replace(chunk, text=cut.text, end_char=chunk.start_char + len(cut.text))
         return replace(
             item,
-            tokens=item.frame_tokens + self.counter.count(text),
-            text=text,
-            span=Span(item.part.document, cut.start_char, cut.end_char),
-            part=item.part._replace(chunk=cut),
+            tokens=item.frame_tokens + self.counter.count(cut.shown),
+            text=cut.text,
+            span=Span(item.part.document, beginning.start_char, beginning.end_char),
+            part=item.part._replace(chunk=beginning, is_open=cut.is_within),
         )
 
     def _is_static(self, item: Item) -> bool:

@@ -12,7 +12,12 @@ from llmapp.prompting.layout import Layout, SourceItem, TalkItem
 from llmapp.types import Decision, Message, SectionShare
 
 OLDER = "older than the conversation's beginning"
-REASONS = {**OF_ITEMS, OLDER: "all turns came to more than the high watermark, and it is not of the newest"}
+WITHIN = "cut within a sentence"
+REASONS = {
+    **OF_ITEMS,
+    WITHIN: "as cut; no end of a sentence was near enough to what fits, and […] stands behind it",
+    OLDER: "all turns came to more than the high watermark, and it is not of the newest",
+}
 """Every reason of a `Decision`, with its meaning."""
 
 _TOOLS, _SYSTEM, _QUESTION = "tools", "system", "question"
@@ -56,6 +61,9 @@ def decisions_on(
         item.id: replace(decision, item=item.name, placed_tokens=placement.of_item.get(item.id) if placement else None)
         for item, decision in zip(items, allocation.decisions, strict=True)
     }
+    for item in allocation.trimmed:
+        if isinstance(item, SourceItem) and item.part.is_open:
+            found[item.id] = replace(found[item.id], reason=WITHIN)
     standing = {item.id for item in allocation.kept}
     talk = [found[item.id] for item in layout.talk(allocation.kept)]
     name_of = {_SYSTEM: layout.template.identity}

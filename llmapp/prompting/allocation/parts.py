@@ -66,7 +66,7 @@ class Section:
     """How often its items change: never, with the conversation, or with every question. What a static section gets
     depends on static sections alone, so that the beginning of the prompt stays the same; give it a maximum."""
     shrink: Shrink = "drop"
-    """What becomes of the best item that does not fit: it is left out, or cut at the end of a sentence."""
+    """What becomes of the best item that does not fit: it is left out, or cut: at the end of a sentence where that is near enough."""
     contiguous: bool = False
     """Whether the order of its items is fixed and the first that does not fit shuts out all behind it, so that no gap
     arises; else it is skipped."""

@@ -1,4 +1,4 @@
-"""What was found, as it stands in a prompt: merged by span, in order, cut where a sentence ends. Knows no tokens and no budget."""
+"""What was found, as it stands in a prompt: merged by span, in order, cut where little is lost. Knows no tokens and no budget."""
 
 from llmapp.prompting.evidence.cutting import cut_places, shortened
 from llmapp.prompting.evidence.order import Order, in_order

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from llmapp.prompting.allocation import JOINT_CHARS
+from llmapp.prompting.evidence.cutting import OPEN
 from llmapp.types import Chunk, Hit, Source
 
 NEAR_CHARS = 200
@@ -33,6 +34,8 @@ class Part(NamedTuple):
     """Its document and that document's version, among all parts: those of one name agree wherever they overlap."""
     rank: int
     """From 1, the best first."""
+    is_open: bool = False
+    """Whether it was cut within a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,14 @@ class Passage:
 
     @property
     def text(self) -> str:
-        """Its words, with gaps marked; white space between chunks that adjoin is a line end or a blank line."""
+        """Its words, with gaps marked, and its end where that is within a sentence.
+
+        White space between chunks that adjoin is a line end or a blank line.
+        """
         pieces = [self.first.text]
         for text, gap_chars in self._steps():
             pieces += ("\n" * gap_chars if gap_chars <= JOINT_CHARS else _GAP, text)
-        return "".join(pieces)
+        return "".join(pieces) + (OPEN if self._is_open else "")
 
     def sources(self, number: int) -> tuple[Source, ...]:
         """Its stretches as sources of one number, each with the chunks that it was put together from."""
@@ -72,6 +78,11 @@ class Passage:
     def beginning(self, parts: int) -> Passage:
         """The passage with so many of its parts only, at least one."""
         return Passage(self.parts[:parts])
+
+    @property
+    def _is_open(self) -> bool:
+        end = max(part.chunk.end_char for part in self.parts)
+        return all(part.is_open for part in self.parts if part.chunk.end_char == end)
 
     def _steps(self) -> Iterator[tuple[str, int]]:
         """What each part adds behind the first: its new words, and the characters missing before them."""

@@ -30,7 +30,7 @@ _KNOWN: tuple[tuple[str, Prompts], ...] = (
     ),
     # Source: model cards BAAI/bge-large-en-v1.5 and bge-large-zh-v1.5, "query instruction for retrieval".
     (r"bge-(small|base|large)-en(-v1\.5)?", _BGE_EN),
-    (r"bge-(small|base|large)-zh(-v1\.5)?", Prompts("为这个句子生成表示以用于检索相关文章：")),  # noqa: RUF001
+    (r"bge-(small|base|large)-zh(-v1\.5)?", Prompts("为这个句子生成表示以用于检索相关文章：")),
     # Source: model cards mixedbread-ai/mxbai-embed-large-v1, WhereIsAI/UAE-Large-V1, Snowflake/snowflake-arctic-embed-m.
     (r"mxbai-embed-large-v1|uae-large-v1|snowflake-arctic-embed-(xs|s|m|m-long|l)", _BGE_EN),
     # Source: model card nomic-ai/nomic-embed-text-v1.5, "Task instruction prefixes".
