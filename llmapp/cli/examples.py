@@ -77,7 +77,11 @@ def list_(
 
 
 @app.command("test")
-def measure(config: Config = None, as_json: AsJson = False) -> None:
+def measure(
+    at_once: Annotated[int, typer.Option("--at-once", min=1, max=64, help="Examples tested at the same time.")] = 1,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
     """Ask each example's question without examples and with the others; says what they gain."""
     with opened(config, as_json=as_json) as application:
         from llmapp.cli.progress import ProgressBar
@@ -85,7 +89,7 @@ def measure(config: Config = None, as_json: AsJson = False) -> None:
 
         _say_cost(application)
         with ProgressBar() as asking:
-            gain = gain_of_examples(application, progress=None if as_json else asking)
+            gain = gain_of_examples(application, at_once=at_once, progress=None if as_json else asking)
         if as_json:
             print_json(gain.shape())
         else:

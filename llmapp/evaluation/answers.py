@@ -15,14 +15,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llmapp.errors import ConfigError, CostError, DatasetError, LLMAppError
+from llmapp.errors import DatasetError, LLMAppError
 from llmapp.evaluation.answer_text import contains, f1, refuses
+from llmapp.evaluation.asking import ask_all
 from llmapp.evaluation.corpora import asked, corpus_fingerprint
 from llmapp.evaluation.documents import Names, plain
 from llmapp.evaluation.incompleteness import failed, left_out, without_index
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
     from llmapp.application import App
     from llmapp.protocols import Progress
     from llmapp.types import Answer, Citation
-
-_MOST_FAILURES = 5
-"""Failures one after the other after which the rest is not tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +183,7 @@ def evaluate_answers(
 
     Raises:
         DatasetError: There is no question of which anything is expected.
-        LLMAppError: No call went well; the last of their errors. When money or `_MOST_FAILURES` calls in a row stand in the
+        LLMAppError: No call went well; the last of their errors. When money or five failures in a row stand in the
             way, the rest is not asked, and what was answered is reported.
     """
     questions = dataset.expecting
@@ -194,7 +192,8 @@ def evaluate_answers(
     with asked(app, dataset, ingesting) as corpus_app:
         names = Names(corpus_app, dataset)
         documents = [names.documents(question) for question in questions]
-        outcomes = _ask_all(corpus_app, questions, at_once, asking)
+        ask = partial(_ask, corpus_app)
+        outcomes = ask_all(questions, ask, _not_asked, at_once=at_once, progress=asking, name=lambda each: each.text)
         keys = [_cited_documents(corpus_app, names, each, own) for each, own in zip(outcomes, documents, strict=True)]
         answered = [(each.question, expected) for each, expected in zip(outcomes, documents, strict=True) if each.answer]
         rows = [_row(*each) for each in zip(outcomes, documents, keys, strict=True)]
@@ -203,55 +202,25 @@ def evaluate_answers(
             fingerprints={"corpus": corpus_fingerprint(app, dataset), "questions": dataset.fingerprint},
             settings=_described(corpus_app),
             scores=gather([question.id for question in questions], rows),
-            asked=outcomes,
+            asked=tuple(outcomes),
             abstention=_abstention(outcomes),
             warnings=(*dataset.warnings, *names.warnings, *quotes_nowhere(corpus_app.catalog, answered)),
         )
 
 
-class _Interview:
-    """Asks question after question, and stops when there is no sense in going on."""
-
-    def __init__(self, app: App) -> None:
-        self.error: LLMAppError | None = None
-        """Of the last call that failed."""
-        self._app = app
-        self._failed = 0
-        self._is_over = False
-
-    def ask(self, question: Question) -> Asked:
-        """Ask one question. Safe to use from several threads."""
-        if self._is_over and self.error:
-            return Asked(question, None, 0.0, f"not asked: {self.error.message}")
-        started = time.perf_counter()
-        try:
-            with named(question):
-                answer = self._app.ask(question.text, principal=question.principal, where=question.where)
-        except LLMAppError as error:
-            self._failed += 1
-            self.error = error
-            self._is_over = self._failed >= _MOST_FAILURES or isinstance(error, CostError | ConfigError)
-            return Asked(question, None, time.perf_counter() - started, f"{error.message} ({error.code})")
-        self._failed = 0
-        answer = replace(answer, notes=(*answer.notes, *without_index(self._app)))
-        return Asked(question, answer, time.perf_counter() - started)
-
-
-def _ask_all(app: App, questions: Sequence[Question], at_once: int, progress: Progress | None) -> tuple[Asked, ...]:
-    interview, outcomes = _Interview(app), []
-    if progress:
-        progress.start(len(questions))
-    pool = ThreadPoolExecutor(at_once, thread_name_prefix="asking")
+def _ask(app: App, question: Question) -> tuple[Asked, LLMAppError | None]:
+    started = time.perf_counter()
     try:
-        for outcome in pool.map(interview.ask, questions):
-            outcomes.append(outcome)
-            if progress:
-                progress.advance(outcome.question.text)
-    finally:
-        pool.shutdown(cancel_futures=True)
-    if interview.error and not any(outcome.answer for outcome in outcomes):
-        raise interview.error
-    return tuple(outcomes)
+        with named(question):
+            answer = app.ask(question.text, principal=question.principal, where=question.where)
+    except LLMAppError as error:
+        return Asked(question, None, time.perf_counter() - started, f"{error.message} ({error.code})"), error
+    answer = replace(answer, notes=(*answer.notes, *without_index(app)))
+    return Asked(question, answer, time.perf_counter() - started), None
+
+
+def _not_asked(question: Question, error: LLMAppError) -> Asked:
+    return Asked(question, None, 0.0, f"not asked: {error.message}")
 
 
 def _cited_documents(app: App, names: Names, each: Asked, documents: Collection[str]) -> dict[str, list[str]]:

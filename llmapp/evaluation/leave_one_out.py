@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from llmapp.errors import ConfigError, CostError, ExampleError, LLMAppError
+from llmapp.errors import ExampleError, LLMAppError
 from llmapp.evaluation.answer_text import contains, f1, spoken
+from llmapp.evaluation.asking import ask_all
 from llmapp.evaluation.expense import worst_cost_usd
 from llmapp.evaluation.incompleteness import failed, left_out
 from llmapp.evaluation.questions import Dataset, Question
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from llmapp.types import Answer
 
 _FEWEST = 2
-_MOST_FAILURES = 5
-"""Failures one after the other after which the rest is not tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,20 +115,22 @@ def as_dataset(examples: Examples) -> Dataset:
     return Dataset("examples", tuple(questions))
 
 
-def gain_of_examples(app: App, *, progress: Progress | None = None) -> Gain:
+def gain_of_examples(app: App, *, at_once: int = 1, progress: Progress | None = None) -> Gain:
     """Ask the question of every example without examples and with the others.
 
     Args:
         app: The application; its own examples are tested.
+        at_once: Examples that are tested at the same time. From 1.
         progress: Told of every example.
 
     Raises:
         ExampleError: There are fewer than two examples.
-        LLMAppError: No pair of calls went well; the last of their errors. When money or `_MOST_FAILURES` in a row stand in the
+        LLMAppError: No pair of calls went well; the last of their errors. When money or five failures in a row stand in the
             way, the rest is not asked, and what was answered is reported.
     """
     examples = _testable(app)
-    pairs = _ask_all(app, examples, progress)
+    ask = partial(_ask, app, examples)
+    pairs = ask_all(list(examples), ask, _not_asked, at_once=at_once, progress=progress, name=lambda each: each.question)
     return Gain(app.model_name, tuple(pairs), _compared(pairs))
 
 
@@ -156,27 +158,7 @@ def _compared(pairs: Sequence[Pair]) -> dict[str, Comparison]:
     return {name: compare([row[0][name] for row in rows], [row[1][name] for row in rows]) for name in rows[0][0]}
 
 
-def _ask_all(app: App, examples: Examples, progress: Progress | None) -> list[Pair]:
-    pairs: list[Pair] = []
-    last: LLMAppError | None = None
-    in_a_row = 0
-    if progress:
-        progress.start(len(examples))
-    for example in examples:
-        if last and (in_a_row >= _MOST_FAILURES or isinstance(last, CostError | ConfigError)):
-            pairs.append(Pair(example, None, None, f"not asked: {last.message}"))
-            continue
-        pair, error = _ask(app, example, examples)
-        pairs.append(pair)
-        in_a_row, last = (in_a_row + 1, error) if error else (0, last)
-        if progress:
-            progress.advance(example.question)
-    if last and not any(pair.others for pair in pairs):
-        raise last
-    return pairs
-
-
-def _ask(app: App, example: Example, examples: Examples) -> tuple[Pair, LLMAppError | None]:
+def _ask(app: App, examples: Examples, example: Example) -> tuple[Pair, LLMAppError | None]:
     without = None
     try:
         without = app.ask(example.question, examples=Examples(()))
@@ -184,6 +166,10 @@ def _ask(app: App, example: Example, examples: Examples) -> tuple[Pair, LLMAppEr
     except LLMAppError as error:
         return Pair(example, without, None, f"{error.message} ({error.code})"), error
     return Pair(example, without, others), None
+
+
+def _not_asked(example: Example, error: LLMAppError) -> Pair:
+    return Pair(example, None, None, f"not asked: {error.message}")
 
 
 def _shape(pair: Pair) -> dict[str, JsonValue]:

@@ -1,6 +1,7 @@
 """What examples gain, asked on the whole path."""
 
 import json
+import threading
 
 import pytest
 
@@ -17,11 +18,17 @@ EXAMPLES = [
     Example("When is glass replaced?", "At once [1]."),
 ]
 
+ONE_BY_ONE = threading.Lock()
+
 
 class Imitating(ScriptedChatModel):
     """Answers briefly where it has seen an example, else at length; from the very request that it gets."""
 
     def _next(self, messages, options):
+        with ONE_BY_ONE:
+            return self._imitated(messages, options)
+
+    def _imitated(self, messages, options):
         told = next((each.answer for each in EXAMPLES if each.question in messages[-1].content), "No.")
         has_seen = any("<example-" in str(message.content) for message in messages[:-1])
         self.answers = [told if has_seen else f"It may be of interest to you that it is as follows: {told}"]
@@ -63,6 +70,13 @@ def test_what_a_model_learns_from_the_others_is_a_gain_with_its_cost(imitating):
         "answer": "Within seven days [1].",
         "measures": {"contains": 1.0, "F1": 1.0},
     }
+
+
+def test_tested_at_the_same_time_examples_gain_the_same_in_the_same_order(imitating):
+    one, several = gain_of_examples(imitating()), gain_of_examples(imitating(), at_once=3)
+    assert several.measures == one.measures
+    assert [pair.example for pair in several.pairs] == EXAMPLES
+    assert [pair.others.text for pair in several.pairs] == [pair.others.text for pair in one.pairs]
 
 
 def test_no_example_stands_in_the_prompt_of_its_own_question(imitating):

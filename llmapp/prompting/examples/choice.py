@@ -29,7 +29,7 @@ VectorsOf: TypeAlias = "Callable[[Sequence[str]], Sequence[FloatArray]]"
 """The unit vectors of the questions of examples, in their order."""
 
 MOST_CANDIDATES = 50
-"""So many are counted and compared for a prompt; their frames alone, 60 tokens each, are the whole of a budget of 3,000."""
+"""So many are counted and compared for a prompt; their frames alone, 45 tokens each, are most of a budget of 3,000."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -122,15 +122,15 @@ def _item(
     value: float | None = None,
     vector: FloatArray | None = None,
 ) -> ExampleItem:
-    framed = frame_example(well_formed(example.question), well_formed(example.answer))
-    messages = (Message("user", framed), Message("assistant", "Noted."))
+    question, answer = well_formed(example.question), well_formed(example.answer)
+    messages = (Message("user", frame_example(question)), Message("assistant", answer))
     return ExampleItem(
         id=f"{section} {place}",
         section=section,
         tokens=counter.count_request(messages) - counter.count_request(()),
         value=value,
         score=value,
-        text=framed,
+        text=f"{question}\n\n{answer}",
         name=f"example {place}",
         messages=messages,
         place=place,
