@@ -58,6 +58,13 @@ def waterfall(report: PromptReport, labels: Mapping[str, str] | None = None) -> 
     return tuple(Group(name, shares.get(name), tuple(bars)) for name, bars in groups.items())
 
 
+def claim(share: SectionShare) -> str:
+    """What a section may have, in words."""
+    if share.tier == 0:
+        return "always whole"
+    return f"tier {share.tier}" + (f", at least {share.min_tokens:,}" if share.min_tokens else "")
+
+
 def summary(report: PromptReport) -> str:
     """The totals in a line: used, budget, reserve, exactness, what a provider may have cached."""
     counted = f"counted by {report.counter}" if report.is_exact else f"at most, as {report.counter} estimates"

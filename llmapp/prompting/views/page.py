@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 from llmapp.pages import el, page, table
-from llmapp.prompting.views.bars import Bar, Group, summary, waterfall
+from llmapp.prompting.views.bars import Bar, Group, claim, summary, waterfall
 
 if TYPE_CHECKING:
     from llmapp.types import Message, Prompt
@@ -48,11 +48,11 @@ def prompt_page(prompt: Prompt, *, question: str, labels: Mapping[str, str] | No
 
 def _sections(groups: tuple[Group, ...]) -> Element:
     rows: list[list[Element | str]] = [
-        [s.name, str(s.tier), *(f"{tokens:,}" for tokens in (s.asked_tokens, s.min_tokens, s.max_tokens, s.got_tokens))]
+        [s.name, claim(s), *(f"{tokens:,}" for tokens in (s.asked_tokens, s.max_tokens, s.got_tokens))]
         for s in (group.share for group in groups)
         if s is not None
     ]
-    return table(["section", "tier", "asked", "at least", "at most", "got"], rows, numbers=frozenset(range(1, 6)))
+    return table(["section", "claim", "asked", "offered", "got"], rows, numbers=frozenset(range(2, 5)))
 
 
 def _parts(groups: tuple[Group, ...], scale_tokens: int) -> Element:

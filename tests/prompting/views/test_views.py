@@ -57,7 +57,7 @@ def tags_of(html):
 
 @pytest.fixture(scope="module")
 def prompt():
-    texts = ["Short.", HOSTILE, "word " * 5_000]
+    texts = ["Short.", HOSTILE, "word " * 5_000, "more " * 5_000]
     hits = [
         Hit(Chunk(f"c{n}", "s", "d", "u", HOSTILE, text, 0, len(text)), score=1 / (n + 1), rank=n + 1, retriever="fused")
         for n, text in enumerate(texts)
@@ -122,7 +122,7 @@ def test_the_page_has_a_bar_for_every_part_within_its_frame_and_every_message(pr
     html = prompt_page(prompt, question="Why?")
     bars = tags_of(html).rects
     assert len(bars) == len(prompt.report.decisions)
-    assert {bar["class"] for bar in bars} == {"static", "kept", "dropped"}
+    assert {bar["class"] for bar in bars} == {"static", "kept", "trimmed", "dropped"}
     assert all(float(bar["x"]) >= 0 and float(bar["x"]) + float(bar["width"]) <= 260.01 for bar in bars)
     assert tags_of(html).seen.count("details") == len(prompt.messages)
     assert "over budget" in html
