@@ -182,6 +182,7 @@ class App(Documents):
         self, query: str, *, top_k: int | None = None, principal: Principal = LOCAL_USER, where: Where | None = None
     ) -> Found:
         """As `search`; also what was left out, how long each stage took, and what it has cost."""
+        from llmapp.costs.paying import paid_by, payer
         from llmapp.costs.records import NANO_PER_USD
         from llmapp.costs.spending import counted
 
@@ -191,7 +192,7 @@ class App(Documents):
             raise InvalidRequestError(
                 f"top_k is {wanted:,}", hint="ask for one hit or more, or for None: as many as the settings say"
             )
-        with counted() as spending:
+        with paid_by(payer().asking(principal)), counted() as spending:
             found = self.retriever.search(query, principal=principal, top_k=wanted, where=_filter(where))
         return replace(found, cost_usd=spending.nano_usd / NANO_PER_USD)
 
@@ -214,9 +215,12 @@ class App(Documents):
             FilterError, PromptError, RetrievalError: As `search`.
             TokenBudgetExceededError: Not even the smallest prompt fits.
         """
-        found = self.find(question, principal=principal, where=where)
-        assembler = self._assembler_for(examples)
-        return Preview(assembler.assemble(question, found.hits, history=history, measure=True), found)
+        from llmapp.costs.paying import paid_by, payer
+
+        with paid_by(payer().asking(principal)):
+            found = self.find(question, principal=principal, where=where)
+            assembler = self._assembler_for(examples)
+            return Preview(assembler.assemble(question, found.hits, history=history, measure=True), found)
 
     def _assembler_for(self, examples: Examples | None) -> Assembler:
         return self.assembler if examples is None else self.assembler.with_examples(examples)
@@ -263,8 +267,7 @@ class App(Documents):
     def _spent_today_usd(self) -> float:
         from llmapp.costs.records import NANO_PER_USD
 
-        today = (balance for balance in self.ledger.balances() if balance.budget.startswith("day:"))
-        return sum(balance.posted_nano_usd for balance in today) / NANO_PER_USD
+        return self.ledger.today().posted_nano_usd / NANO_PER_USD
 
     def _store_note(self) -> str:
         serving, named = self.index.name, self._first_store

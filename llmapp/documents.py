@@ -312,6 +312,7 @@ class Documents(Parts):
         self, source: DocumentSource, options: RunOptions, progress: Progress | None, *, plan: SourcePlan | None = None
     ) -> IngestReport:
         """Run one source; what only concerns it ends up in its report, for the others are not to wait for it."""
+        from llmapp.costs.paying import paid_by, payer
         from llmapp.costs.spending import counted
         from llmapp.ingestion.planning import FollowedEffects
         from llmapp.ingestion.report import IngestReport
@@ -328,7 +329,7 @@ class Documents(Parts):
         try:
             connector, rules = source.connector, source.access
             started = True
-            with counted() as spending:
+            with paid_by(replace(payer(), source=source.name)), counted() as spending:
                 return self.ingestor.run(
                     source.name,
                     connector,

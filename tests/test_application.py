@@ -24,6 +24,7 @@ from llmapp.config import (
     Settings,
     SourceSettings,
 )
+from llmapp.config.budgets import LimitSettings
 from llmapp.errors import (
     BudgetExceededError,
     ConfigError,
@@ -271,6 +272,41 @@ def test_a_paid_embedder_is_held_against_the_budget(build):
     embedding = PriceSettings(input_usd_per_million=1_000_000)
     app = build(budgets=BudgetSettings(day_usd="0.01"), prices={"hash/64": embedding})
     with pytest.raises(BudgetExceededError):
+        app.ingest()
+    assert app._given_embedder.embedded == []
+
+
+def test_a_user_who_has_spent_his_share_is_refused_and_others_are_not(build):
+    limit = LimitSettings(scope="user", per="month", usd="0.035")
+    paid = PriceSettings(input_usd_per_million=10, output_usd_per_million=20)
+    model = ScriptedChatModel(answers=["Yes [1]."] * 2, input_tokens=1000, output_tokens=100)
+    app = build(model=model, budgets=BudgetSettings(limits=(limit,)), prices={**FREE, "scripted": paid})
+    app.ingest()
+    anna, bert = Principal("anna", groups=("hr",)), Principal("bert")
+    app.ask("What is the deductible?", principal=anna)
+    with pytest.raises(BudgetExceededError, match=r"user:anna:\d{4}-\d\d: "):
+        app.ask("What is the deductible?", principal=anna)
+    app.ask("What is the deductible?", principal=bert)
+    assert {total.name: total.posted_nano_usd for total in app.ledger.totals("user")} == {
+        "anna": 12_000_000,
+        "bert": 12_000_000,
+        "-": 0,  # ingestion
+    }
+    assert [total.name for total in app.ledger.totals("group")] == ["-", "hr"]
+
+
+def test_a_question_with_all_that_it_takes_is_one_request(build):
+    app = build(prices={"scripted": FREE["scripted"], "hash/64": PriceSettings(input_usd_per_million=1)})
+    app.ingest()
+    app.ask("What is the deductible?")
+    (request,) = [total for total in app.ledger.totals("request") if total.name != "-"]
+    assert request.calls == 3, "the question is embedded, so are sentences of what was found, and the answer is quoted"
+
+
+def test_the_ingestion_of_a_source_has_a_budget_of_its_own(build):
+    limit = LimitSettings(scope="source", name="docs", usd="0.000001")
+    app = build(budgets=BudgetSettings(limits=(limit,)), prices={"hash/64": PriceSettings(input_usd_per_million=1_000)})
+    with pytest.raises(BudgetExceededError, match="source:docs:total"):
         app.ingest()
     assert app._given_embedder.embedded == []
 

@@ -19,6 +19,7 @@ from langchain_core.messages import AIMessageChunk
 from llmapp.app.citations import Citer
 from llmapp.app.langchain_messages import to_langchain, to_usage
 from llmapp.app.queries import Queries, QueryWriter
+from llmapp.costs.paying import Payer, paid_by, payer
 from llmapp.costs.spending import Spending, counted
 from llmapp.prompting.counting import well_formed
 from llmapp.types import Answer, FinishReason, Message
@@ -126,11 +127,14 @@ class RagPipeline:
         """
         clock = _Clock()
         self._assembler.check_question(question)
-        search = await asyncio.to_thread(self._search, question, principal, history, where)
+        who = payer().asking(principal)
+        with paid_by(who):
+            search = await asyncio.to_thread(self._search, question, principal, history, where)
         clock.lap("retrieve")
-        prompt, assembling = await asyncio.to_thread(self._assemble, question, search.found.hits, history)
+        with paid_by(who):
+            prompt, assembling = await asyncio.to_thread(self._assemble, question, search.found.hits, history)
         clock.lap("assemble")
-        reply = _Reply(prompt)
+        reply = _Reply(prompt, who)
         chunks = self._model.astream(to_langchain(prompt.messages))
         try:
             while (chunk := await reply.next_of(chunks)) is not None:
@@ -196,8 +200,9 @@ def to_finish_reason(metadata: Mapping[str, Any]) -> FinishReason | None:
 class _Reply:
     """What the model says to a prompt, put together as it comes."""
 
-    def __init__(self, prompt: Prompt) -> None:
+    def __init__(self, prompt: Prompt, who: Payer) -> None:
         self.prompt = prompt
+        self._who = who
         self.whole = AIMessageChunk(content="")
         self.text = ""
         self.finish_reason: FinishReason | None = None
@@ -215,7 +220,7 @@ class _Reply:
 
     async def next_of(self, chunks: AsyncIterator[AIMessageChunk]) -> AIMessageChunk | None:
         """The next chunk, None at the end. Counted one by one: a context variable must not be left set over a yield."""
-        with counted() as spending:
+        with paid_by(self._who), counted() as spending:
             try:
                 return await anext(chunks, None)
             finally:

@@ -204,6 +204,7 @@ class Parts:
             prices=self.prices,
             counter=self.counter,
             max_output_tokens=self.max_output_tokens,
+            least_output_tokens=self.settings.budgets.least_output_tokens,
             translate=partial(translate_model_error, model=self.model_name),
             limit_output=limit_output,
         )
@@ -212,15 +213,12 @@ class Parts:
     def ledger(self) -> Ledger:
         """The ledger and its budgets."""
         from llmapp.costs.ledger import Ledger
-        from llmapp.costs.records import NANO_PER_USD
 
         if self._given_ledger is not None:
             return self._given_ledger
-        limit = self.settings.budgets.day_usd
-        budgets = {"day": None if limit is None else int(limit * NANO_PER_USD)}
         # A hold must outlive the call it is for.
         lease_s = 2 * self.settings.model_options.timeout_s + 60
-        return Ledger(self.settings.state / "ledger.db", budgets, lease_s=lease_s)
+        return Ledger(self.settings.state / "ledger.db", self.settings.budgets.all_limits(), lease_s=lease_s)
 
     @part
     def prices(self) -> PriceBook:

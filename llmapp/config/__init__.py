@@ -26,6 +26,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from llmapp.config.budgets import BudgetSettings
 from llmapp.config.model import ModelOptions
 from llmapp.config.prompt import PromptSettings
 from llmapp.config.retrieval import RetrievalSettings
@@ -119,13 +120,6 @@ class IndexSettings(Table):
     """Address of the PostgreSQL with pgvector: ``postgresql://HOST:PORT/DATABASE``; one with a password from the environment only: ``LLMAPP_INDEX__PGVECTOR_URL``."""
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     """Arguments of a class of your own; a secret is written ``{ env = "NAME" }``."""
-
-
-class BudgetSettings(Table):
-    """Limits of money; a call that could pass one at worst is refused."""
-
-    day_usd: Decimal | None = Field(default=None, ge=0, le=9_000_000_000)
-    """USD for a day (UTC); None is no limit, and everything is recorded all the same."""
 
 
 class PriceSettings(Table):

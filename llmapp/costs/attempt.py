@@ -30,8 +30,18 @@ _MAYBE_SENT = frozenset({"ReadTimeout", "WriteTimeout", "ReadError", "WriteError
 class Attempt:
     """A call that is being made. Open it, make the call, then end it with `finish` or `abandon`."""
 
-    def __init__(self, ledger: Ledger, price: Price, *, kind: Kind, bound_nano_usd: int) -> None:
+    def __init__(
+        self, ledger: Ledger, price: Price, *, kind: Kind, bound_nano_usd: int, least_nano_usd: int | None = None
+    ) -> None:
         """Reserve the worst case; a free call reserves nothing.
+
+        Args:
+            ledger: Where it is recorded.
+            price: What it is charged by.
+            kind: Kind of call.
+            bound_nano_usd: The most that it can cost. Nano-USD.
+            least_nano_usd: Where not all of that is left, what is left is reserved if it is as much as this; the call must then
+                be made so small, see `held_nano_usd`. None takes all or nothing.
 
         Raises:
             BudgetExceededError: A budget has less than that left.
@@ -43,8 +53,19 @@ class Attempt:
         self._hold: Hold | None = None
         self._is_answered = False
         if not price.is_free:
-            self._hold = ledger.reserve(price.model, kind=kind, amount_nano_usd=bound_nano_usd, price=asdict(price))
+            self._hold = ledger.reserve(
+                price.model,
+                kind=kind,
+                amount_nano_usd=bound_nano_usd,
+                least_nano_usd=least_nano_usd,
+                price=asdict(price),
+            )
             ledger.mark_sent(self._hold)
+
+    @property
+    def held_nano_usd(self) -> int:
+        """What was reserved. Nano-USD."""
+        return 0 if self._hold is None else self._hold.held_nano_usd
 
     def mark_answered(self) -> None:
         """Note that a part of the answer has come: from here on a failure is charged, whatever it says."""

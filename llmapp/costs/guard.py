@@ -8,6 +8,8 @@ cost of the first. Errors of the inner model leave through an injected translati
 from __future__ import annotations
 
 import asyncio
+import contextvars
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from functools import partial
@@ -61,6 +63,9 @@ class GuardedChatModel(BaseChatModel):
     """Counts the input for the hold; see `llmapp.costs.bounds` for what an inexact one means."""
     max_output_tokens: int = Field(gt=0)
     """The limit that is sent when the caller asks for none, or for more."""
+    least_output_tokens: int | None = None
+    """Fewest tokens of an answer that is worth its call: where a budget leaves less than the limit takes, as many are asked for
+    as fit. None asks for all or refuses."""
     translate: Annotated[Callable[[Exception], LLMAppError], SkipValidation] = Field(exclude=True, repr=False)
     """Turns errors of the inner model into our own."""
     limit_output: Annotated[LimitOutput, SkipValidation] = Field(default=send_max_tokens, exclude=True, repr=False)
@@ -172,27 +177,44 @@ class GuardedChatModel(BaseChatModel):
         asked = [limit for name in OUTPUT_LIMITS if (limit := options.get(name)) is not None]
         granted = max(1, min([self.max_output_tokens, *asked]))
         rest = {name: value for name, value in options.items() if name not in OUTPUT_LIMITS}
-        bound = 0 if price.is_free else self._bound_nano_usd(price, messages, rest, granted)
-        inner, limit = self.limit_output(self.inner, granted)
-        return Attempt(self.ledger, price, kind="chat", bound_nano_usd=bound), inner, rest | limit
+        attempt, granted = self._reserve(price, messages, rest, granted)
+        try:
+            inner, limit = self.limit_output(self.inner, granted)
+        except BaseException:
+            attempt.discard()
+            raise
+        return attempt, inner, rest | limit
 
     async def _aopen(
         self, messages: list[BaseMessage], options: Mapping[str, Any]
     ) -> tuple[Attempt, BaseChatModel, dict[str, Any]]:
-        opening = asyncio.get_running_loop().run_in_executor(None, self._open, messages, options)
+        here = contextvars.copy_context()  # it knows who pays
+        opening = asyncio.get_running_loop().run_in_executor(None, here.run, self._open, messages, options)
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
             opening.add_done_callback(_discard)
             raise
 
-    def _bound_nano_usd(
-        self, price: Price, messages: list[BaseMessage], options: Mapping[str, Any], max_output_tokens: int
-    ) -> int:
+    def _reserve(
+        self, price: Price, messages: list[BaseMessage], options: Mapping[str, Any], most_tokens: int
+    ) -> tuple[Attempt, int]:
+        """Reserve the call, and say how many tokens of output that is for."""
+        if price.is_free:
+            return Attempt(self.ledger, price, kind="chat", bound_nano_usd=0), most_tokens
         own = getattr(self.inner, "model_kwargs", None) or {}
         answers = options.get("n") or own.get("n") or getattr(self.inner, "n", None) or 1
-        tokens = input_bound_tokens(messages, options, self.counter)
-        return price.bound_nano_usd(input_tokens=tokens, output_tokens=max_output_tokens * answers)
+        input_tokens = input_bound_tokens(messages, options, self.counter)
+
+        def bound(output_tokens: int) -> int:
+            return price.bound_nano_usd(input_tokens=input_tokens, output_tokens=output_tokens * answers)
+
+        least_tokens = min(self.least_output_tokens or most_tokens, most_tokens)
+        attempt = Attempt(
+            self.ledger, price, kind="chat", bound_nano_usd=bound(most_tokens), least_nano_usd=bound(least_tokens)
+        )
+        fitting = bisect_right(range(least_tokens, most_tokens + 1), attempt.held_nano_usd, key=bound)
+        return attempt, least_tokens + fitting - 1
 
     @contextmanager
     def _watch(self, attempt: Attempt) -> Iterator[None]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
+from llmapp.costs.limits import Limit
 from llmapp.types import Usage
 
 NANO_PER_USD = 1_000_000_000
-SCOPES = ("day", "total")
-"""Every scope is recorded, limited or not, so that a limit that is set later counts what was spent before."""
 
 Kind: TypeAlias = Literal["chat", "embed", "rerank"]
 State: TypeAlias = Literal["held", "sent", "posted", "presumed", "voided"]
@@ -24,6 +22,18 @@ class Hold:
     kind: Kind
     model: str
     held_nano_usd: int
+    is_repeat: bool = False
+    """Whether it was there already, by its key: the call was made, or is being made, and must not be made again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """What makes a repeated reservation one and the same."""
+
+    key: str
+    """Chosen by the caller, unique for the call, e.g. ``batch_7,line 12``."""
+    fingerprint: str
+    """Of what is called; the same key with another one is a mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +50,20 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """One budget in one window."""
+    """One account against one limit, in its present window."""
 
-    budget: str
-    """Scope and window, e.g. ``day:2026-11-22``."""
-    limit_nano_usd: int | None
-    """None is unlimited."""
+    account: str
+    """E.g. ``application`` or ``user:7``."""
+    limit: Limit
+    window: str
+    """Name of the window, e.g. ``2026-11-22``."""
     held_nano_usd: int
     posted_nano_usd: int
+
+    @property
+    def budget(self) -> str:
+        """Account and window, e.g. ``user:7:2026-11-22``."""
+        return f"{self.account}:{self.window}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +80,3 @@ class Spend:
     presumed_calls: int
     """Calls charged at the hold because the truth is not known."""
     overage_nano_usd: int
-
-
-def window(scope: str, now: float) -> str:
-    """Name of the budget of a scope at a time: ``day:2026-11-22`` in UTC, or ``total``."""
-    return f"day:{day_of(now)}" if scope == "day" else scope
-
-
-def day_of(now: float) -> str:
-    """ISO date in UTC of a time in seconds since 1970."""
-    return datetime.fromtimestamp(now, UTC).date().isoformat()

@@ -49,6 +49,7 @@
     │   └── ModelUnavailableError       the provider cannot be reached (retryable)
     ├── CostError                       money
     │   ├── BudgetExceededError         the call could cost more than is left
+    │   ├── KeyReusedError              an idempotency key was given for another call
     │   └── UnknownPriceError           no price is known; never taken as zero
     ├── EvaluationError                 an evaluation cannot be made
     │   ├── DatasetError                questions, judgements or corpus cannot be used; names file and line
@@ -64,6 +65,7 @@ live in one table each: `llmapp.server.errors` and `llmapp.cli.errors`. A progra
 
 from __future__ import annotations
 
+from llmapp.errors.costs import BudgetExceededError, CostError, KeyReusedError, UnknownPriceError
 from llmapp.errors.documents import (
     AddressRefusedError,
     ConnectorAuthError,
@@ -87,12 +89,15 @@ from llmapp.errors.root import LLMAppError
 
 __all__ = [  # what stands in modules of its own and is imported from here; so is all below
     "AddressRefusedError",
+    "BudgetExceededError",
     "ConnectorAuthError",
     "ConnectorError",
+    "CostError",
     "CursorRejectedError",
     "ExampleError",
     "IngestionError",
     "InvalidDocumentError",
+    "KeyReusedError",
     "LLMAppError",
     "LimitExceededError",
     "MassDeletionError",
@@ -107,6 +112,7 @@ __all__ = [  # what stands in modules of its own and is imported from here; so i
     "TemplateError",
     "TokenBudgetExceededError",
     "TooManyFailuresError",
+    "UnknownPriceError",
     "UnsupportedMediaTypeError",
 ]
 
@@ -290,51 +296,6 @@ class ModelTimeoutError(ModelError, code="model_timeout", retryable=True):
 
 class ModelUnavailableError(ModelError, code="model_unavailable", retryable=True):
     """The provider cannot be reached, or failed."""
-
-
-class CostError(LLMAppError, code="cost_failed"):
-    """Money stands in the way."""
-
-
-class BudgetExceededError(CostError, code="budget_exceeded"):
-    """The call could cost more than is left of a budget."""
-
-    def __init__(self, *, scope: str, limit_usd: float, committed_usd: float, requested_usd: float) -> None:
-        """Say whose budget it is and what is missing.
-
-        Args:
-            scope: Budget and window, e.g. ``day:2026-11-22``.
-            limit_usd: The limit. USD.
-            committed_usd: Spent and held so far. USD.
-            requested_usd: What the call could cost at worst. USD.
-        """
-        super().__init__(
-            f"budget {scope}: the call could cost ${requested_usd:.6f}, "
-            f"${max(0.0, limit_usd - committed_usd):.6f} of ${limit_usd:.6f} is left",
-            hint="wait for the next window, raise the budget in llmapp.toml, or choose a cheaper model",
-        )
-        self.scope = scope
-        self.limit_usd = limit_usd
-        self.committed_usd = committed_usd
-        self.requested_usd = requested_usd
-
-
-class UnknownPriceError(CostError, code="unknown_price"):
-    """No price is known for a model; it is never taken as zero."""
-
-    def __init__(self, model: str, part: str = "price") -> None:
-        """Name the model and the way to declare a price.
-
-        Args:
-            model: The model that has no price.
-            part: What is not known: any ``price``, only the ``output price``, the ``batch price``, the ``price as of`` a day.
-        """
-        keys = "batch_input_usd_per_million" if part == "batch price" else "input_usd_per_million"
-        super().__init__(
-            f"no {part} is known for {model}",
-            hint=f'declare {keys}, for a chat model also {keys.replace("input", "output")}, in llmapp.toml under [prices."{model}"]',
-        )
-        self.model = model
 
 
 class EvaluationError(LLMAppError, code="evaluation_failed"):

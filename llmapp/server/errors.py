@@ -2,9 +2,10 @@
 
     400  the request is not of the documented shape, its filter is none, or no prompt can be made of the question
     404  no such model, no such route (405: no such method on it)
+    409  an idempotency key was given for another call
     413  the body has more bytes than the server takes
     422  one document cannot be taken in
-    429  wait: too many questions at once, the provider's limit, or the budget of the day is used up
+    429  wait: too many questions at once, the provider's limit, or a budget is used up
     500  the operator must change a setting or a prompt template, or declare a price; anything unforeseen
     502  the model's provider, or a source, failed
     503  the catalog, the search or the ledger cannot be used now
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -42,6 +43,7 @@ from llmapp.errors import (
     FilterError,
     IngestionError,
     InvalidRequestError,
+    KeyReusedError,
     LLMAppError,
     ModelError,
     ModelRateLimitedError,
@@ -77,6 +79,7 @@ STATUS: dict[type[LLMAppError], int] = {
     ModelTimeoutError: 504,
     CostError: 503,
     BudgetExceededError: 429,
+    KeyReusedError: 409,
     UnknownPriceError: 500,
     EvaluationError: 500,
     RequestError: 400,
@@ -113,10 +116,8 @@ def retry_after_s(error: LLMAppError, now: datetime | None = None) -> int | None
     """
     if isinstance(error, OverloadedError):
         return _OVERLOAD_RETRY_S
-    if isinstance(error, BudgetExceededError) and error.scope.startswith("day:"):
-        now = (now or datetime.now(UTC)).astimezone(UTC)
-        midnight = datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(days=1)
-        return max(1, int((midnight - now).total_seconds()) + 1)
+    if isinstance(error, BudgetExceededError) and error.resets_at is not None:
+        return max(1, int(error.resets_at - (now or datetime.now(UTC)).timestamp()) + 1)
     return None
 
 

@@ -6,6 +6,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from costs.clocks import Clock
 
 WORDS = ("Water ", "damage ", "is ", "covered.")
 
@@ -105,3 +106,13 @@ def provider():
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def ledger_place(tmp_path):
+    return tmp_path / "ledger.db"

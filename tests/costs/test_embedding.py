@@ -5,7 +5,9 @@ import pytest
 
 from llmapp.costs.embedding import GuardedEmbedder
 from llmapp.costs.ledger import Ledger
+from llmapp.costs.limits import Limit
 from llmapp.costs.prices import declared_price, free_price
+from llmapp.costs.windows import Span
 from llmapp.errors import BudgetExceededError, EmbedderError
 from llmapp.testing.fakes import HashEmbedder
 
@@ -14,7 +16,7 @@ PAID = declared_price("openai:text-embedding-3-small", input_usd_per_million=Dec
 
 @pytest.fixture
 def ledger(tmp_path):
-    with closing(Ledger(tmp_path / "ledger.db", {"day": 200})) as opened:
+    with closing(Ledger(tmp_path / "ledger.db", [Limit("application", "*", Span("day"), 200)])) as opened:
         yield opened
 
 

@@ -15,8 +15,11 @@ from pydantic import BaseModel, SecretStr
 
 from llmapp.costs.guard import GuardedChatModel
 from llmapp.costs.ledger import Ledger
+from llmapp.costs.limits import Limit
+from llmapp.costs.paying import Payer, paid_by
 from llmapp.costs.price_book import PriceBook
 from llmapp.costs.prices import declared_price
+from llmapp.costs.windows import Span
 from llmapp.errors import (
     BudgetExceededError,
     CostError,
@@ -41,13 +44,13 @@ MAX_OUTPUT = 50
 
 @pytest.fixture
 def ledger(tmp_path):
-    with closing(Ledger(tmp_path / "ledger.db", {"day": 10**9})) as opened:
+    with closing(Ledger(tmp_path / "ledger.db", [Limit("application", "*", Span("day"), 10**9)])) as opened:
         yield opened
 
 
 @pytest.fixture
 def guard_of(ledger):
-    def build(inner, spec=SPEC, prices=None, book=ledger):
+    def build(inner, spec=SPEC, prices=None, book=ledger, least=None):
         return GuardedChatModel(
             inner=inner,
             model=spec,
@@ -55,6 +58,7 @@ def guard_of(ledger):
             prices=prices or PriceBook({SPEC: PRICE}),
             counter=counter_for("unknown:m"),
             max_output_tokens=MAX_OUTPUT,
+            least_output_tokens=least,
             translate=partial(translate_model_error, model=spec),
             limit_output=limit_output,
         )
@@ -75,7 +79,7 @@ def states(ledger):
 
 
 def balance(ledger):
-    return next((b.held_nano_usd, b.posted_nano_usd) for b in ledger.balances() if b.budget == "total")
+    return next((b.held_nano_usd, b.posted_nano_usd) for b in ledger.balances() if b.limit.span.per == "total")
 
 
 async def until(condition):
@@ -280,7 +284,7 @@ async def test_a_call_that_is_cancelled_while_it_is_reserved_costs_nothing(guard
 
 @each_mode
 async def test_nothing_is_sent_when_the_budget_does_not_allow_the_worst_case(provider, guard_of, tmp_path, mode):
-    with closing(Ledger(tmp_path / "small.db", {"day": 50_000})) as small:
+    with closing(Ledger(tmp_path / "small.db", [Limit("application", "*", Span("day"), 50_000)])) as small:
         inner = build_chat_model(SPEC, base_url=provider.base_url, max_output_tokens=MAX_OUTPUT)
         with pytest.raises(BudgetExceededError):
             await run(guard_of(inner, book=small), mode)
@@ -387,3 +391,37 @@ def test_no_secret_is_in_the_representation(provider, guard_of):
     inner = build_chat_model(SPEC, base_url=provider.base_url, api_key=SecretStr("sk-dummy"), max_output_tokens=MAX_OUTPUT)
     assert "sk-dummy" not in repr(guard_of(inner))
     assert "sk-dummy" not in json.dumps(guard_of(inner)._identifying_params, default=str)
+
+
+@each_mode
+async def test_the_call_is_reserved_for_whoever_pays_where_it_is_made(guard, ledger, mode):
+    with paid_by(Payer(user="anna")):
+        await run(guard, mode)
+    assert [(total.name, total.posted_nano_usd) for total in ledger.totals("user")] == [("anna", COST)]
+
+
+@each_mode
+async def test_where_little_is_left_as_many_tokens_are_asked_for_as_fit(provider, tmp_path, guard_of, mode):
+    inner = build_chat_model(SPEC, base_url=provider.base_url, timeout_s=2, max_output_tokens=MAX_OUTPUT)
+    request_bound = (len(QUESTION[0].content) + 2 * 16) * 1_000
+    limit = Limit("application", "*", Span("day"), request_bound + 20 * 2_000 + 1_999)
+    with closing(Ledger(tmp_path / "small.db", [limit])) as small:
+        with pytest.raises(BudgetExceededError):
+            await run(guard_of(inner, book=small), mode)
+        with pytest.raises(BudgetExceededError):
+            await run(guard_of(inner, book=small, least=21), mode)
+        await run(guard_of(inner, book=small, least=20), mode)
+        assert provider.requests[0]["max_tokens"] == 20
+        assert states(small)[0][1] <= limit.nano_usd
+
+
+def test_what_cannot_be_limited_is_not_held(guard_of, ledger, provider):
+    guard = guard_of(build_chat_model(SPEC, base_url=provider.base_url, timeout_s=2, max_output_tokens=MAX_OUTPUT))
+
+    def refuse(model, limit):
+        raise RuntimeError("no limit")
+
+    guard.limit_output = refuse
+    with pytest.raises(RuntimeError, match="no limit"):
+        guard.invoke(QUESTION)
+    assert balance(ledger) == (0, 0)

@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmapp.costs.ledger import Ledger
+from llmapp.costs.limits import Limit
 from llmapp.costs.prices import declared_price, free_price
 from llmapp.costs.reranking import GuardedScorer, most_searches, most_tokens
 from llmapp.costs.spending import counted
+from llmapp.costs.windows import Span
 from llmapp.errors import BudgetExceededError, RerankerError
 from llmapp.types import Relevance
 
@@ -33,7 +35,7 @@ class Provider:
 
 @pytest.fixture
 def ledger(tmp_path):
-    with closing(Ledger(tmp_path / "ledger.db", {"day": 10_000_000})) as opened:
+    with closing(Ledger(tmp_path / "ledger.db", [Limit("application", "*", Span("day"), 10_000_000)])) as opened:
         yield opened
 
 
@@ -118,6 +120,6 @@ def test_a_ledger_of_before_keeps_what_it_holds(tmp_path):
     )
     old.commit()
     old.close()
-    with closing(Ledger(path, {})) as ledger:
+    with closing(Ledger(path)) as ledger:
         assert [(spend.kind, spend.posted_nano_usd) for spend in ledger.spend()] == [("embed", 7)]
         assert ask(ledger, Provider(tokens=10), BY_TOKEN) == 500

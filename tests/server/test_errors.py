@@ -7,8 +7,6 @@ from llmapp import errors
 from llmapp.errors import OverloadedError
 from llmapp.server.errors import STATUS, body_of, http_status, response_to, retry_after_s
 
-NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-
 
 def leaves(kind=errors.LLMAppError):
     below = kind.__subclasses__()
@@ -22,14 +20,15 @@ def made(kind):
     return error
 
 
-def over_budget(scope="day:2026-11-23"):
-    return errors.BudgetExceededError(scope=scope, limit_usd=1, committed_usd=1, requested_usd=1)
+def over_budget(resets_at):
+    when = resets_at and resets_at.timestamp()
+    return errors.BudgetExceededError(scope="user:7", limit_usd=1, committed_usd=1, requested_usd=1, resets_at=when)
 
 
 @pytest.mark.parametrize("kind", leaves(), ids=lambda kind: kind.__name__)
 def test_every_leaf_of_the_tree_stands_in_the_table_itself_or_by_its_family(kind):
     assert any(above in STATUS for above in kind.__mro__)
-    assert http_status(made(kind)) in {400, 404, 413, 422, 429, 500, 502, 503, 504}
+    assert http_status(made(kind)) in {400, 404, 409, 413, 422, 429, 500, 502, 503, 504}
 
 
 def test_an_error_that_may_pass_by_itself_is_never_the_clients_fault():
@@ -50,14 +49,16 @@ def test_every_status_is_explained_in_the_documentation(client):
         assert str(status) in description
 
 
-def test_a_budget_of_the_day_is_to_be_waited_for_until_midnight_utc():
-    assert retry_after_s(over_budget(), NOON) == 12 * 3600 + 1
-    assert retry_after_s(over_budget(), NOON.astimezone(timezone(timedelta(hours=9)))) == 12 * 3600 + 1
-    assert retry_after_s(over_budget(), datetime(2026, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)) == 1
+def test_a_budget_is_to_be_waited_for_until_its_next_window():
+    midnight = datetime(2026, 11, 24, tzinfo=UTC)
+    assert retry_after_s(over_budget(midnight), midnight - timedelta(hours=12)) == 12 * 3600 + 1
+    there = timezone(timedelta(hours=9))
+    assert retry_after_s(over_budget(midnight), (midnight - timedelta(hours=12)).astimezone(there)) == 12 * 3600 + 1
+    assert retry_after_s(over_budget(midnight), midnight - timedelta(microseconds=1)) == 1
 
 
 def test_no_time_is_named_that_nobody_knows():
-    assert retry_after_s(over_budget("total")) is None
+    assert retry_after_s(over_budget(None)) is None
     assert retry_after_s(errors.ModelRateLimitedError("slow down")) is None
 
 
@@ -80,7 +81,9 @@ def test_openais_type_follows_the_status(error, kind):
     assert body_of(error, path="/v1/chat/completions")["error"]["type"] == kind
 
 
-@pytest.mark.parametrize(("error", "header"), [(OverloadedError("m"), "true"), (over_budget(), "false")])
+@pytest.mark.parametrize(
+    ("error", "header"), [(OverloadedError("m"), "true"), (over_budget(datetime(2090, 1, 1, tzinfo=UTC)), "false")]
+)
 def test_clients_are_told_whether_to_try_again(error, header):
     response = response_to(error, path="/")
     assert response.headers["x-should-retry"] == header

@@ -256,7 +256,7 @@ def test_requests_are_of_so_many_texts_and_tokens(server):
 
 def test_every_request_is_held_and_charged_by_what_the_provider_has_counted(server, tmp_path):
     price = declared_price("openai-compatible:bge-m3", input_usd_per_million=1)
-    ledger = Ledger(tmp_path / "ledger.db", {"day": None})
+    ledger = Ledger(tmp_path / "ledger.db")
     embedder = patient(GuardedEmbedder(build(server), ledger=ledger, price=price), batch_texts=2)
     server.answers = [(429, {}, {}), (500, {}, {})]
     embedder.embed_documents(["one two", "three", "four five six"])
@@ -270,7 +270,7 @@ def test_every_request_is_held_and_charged_by_what_the_provider_has_counted(serv
 @pytest.mark.parametrize("counted", [10**30, -1, True, "7", [7]])
 def test_a_count_that_cannot_be_true_is_not_charged(server, tmp_path, counted):
     embedder = build(server)
-    ledger = Ledger(tmp_path / "ledger.db", {"day": None})
+    ledger = Ledger(tmp_path / "ledger.db")
     price = declared_price("openai-compatible:bge-m3", input_usd_per_million=1)
     server.answers = [lambda serving, body: {**serving.good(serving, body), "usage": {"prompt_tokens": counted}}]
     GuardedEmbedder(embedder, ledger=ledger, price=price).embed_documents(["one two"])
