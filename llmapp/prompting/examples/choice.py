@@ -50,8 +50,8 @@ class Examples:
 
         Args:
             examples: In the order in which they stand in a prompt.
-            vector_of: Asked for the question of each prompt; None takes the examples in their order, the same for every
-                question.
+            vector_of: Asked for the question of each prompt; None takes the examples in their order, as many as have room
+                beside the question.
             vectors_of: Asked for those of the examples, for each prompt all at once; None asks `vector_of` for one after
                 the other.
         """
