@@ -124,5 +124,5 @@ def test_the_page_has_a_bar_for_every_part_within_its_frame_and_every_message(pr
     assert len(bars) == len(prompt.report.decisions)
     assert {bar["class"] for bar in bars} == {"static", "kept", "trimmed", "dropped"}
     assert all(float(bar["x"]) >= 0 and float(bar["x"]) + float(bar["width"]) <= 260.01 for bar in bars)
-    assert tags_of(html).seen.count("details") == len(prompt.messages)
+    assert tags_of(html).seen.count("details") == len(prompt.messages) + 1
     assert "over budget" in html
