@@ -20,7 +20,7 @@ TEXTS = [
     "The invoice 17 of Erlmark is over 3,200 EUR.",
     HOSTILE,
     "CREATE TABLE claims (id INTEGER PRIMARY KEY, paid REAL)",
-    "word " * 5_000,
+    "```\n" + "word\n" * 5_000 + "```",  # is not cut, so it has no room
 ]
 
 
