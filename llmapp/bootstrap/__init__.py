@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from llmapp.costs.prices import Price
     from llmapp.ingestion.ingestor import Ingestor
     from llmapp.ingestion.parsing import ProcessParser
-    from llmapp.models.catalog import ModelFacts
+    from llmapp.models.catalog.limits import ModelFacts
     from llmapp.prompting.assembly import Assembler
     from llmapp.prompting.examples import Examples
     from llmapp.prompting.templates import TemplateLibrary
@@ -180,9 +180,10 @@ class Parts:
     @part
     def model_facts(self) -> ModelFacts:
         """What is known of the chat model by its name."""
-        from llmapp.models.catalog import model_facts
+        from llmapp.bootstrap.models import own_facts
+        from llmapp.models.catalog.limits import model_facts
 
-        return model_facts(self.model_name)
+        return own_facts(self.settings, self.model_name).limits(model_facts(self.model_name))
 
     @part
     def max_output_tokens(self) -> int:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from llmapp.bootstrap import Parts
     from llmapp.config import Settings
     from llmapp.costs.price_book import PriceBook
+    from llmapp.models.catalog.own import OwnFacts
     from llmapp.protocols import TokenCounter
 
 
@@ -45,6 +46,14 @@ def token_counter(parts: Parts) -> TokenCounter:
         if ask is not None:
             return ProviderCounter(ask, CorrectedCounter(offline))
     return offline if offline.is_exact else CorrectedCounter(offline)
+
+
+def own_facts(settings: Settings, model: str) -> OwnFacts:
+    """What the settings state of a model, under its name with or without the provider."""
+    from llmapp.models.catalog.own import OwnFacts
+
+    stated = settings.models.get(model) or settings.models.get(model.partition(":")[2])
+    return OwnFacts() if stated is None else OwnFacts(**stated.model_dump())
 
 
 def price_book(settings: Settings) -> PriceBook:

@@ -1,4 +1,4 @@
-"""What `llmapp doctor` looks at: the machine, the settings, the state folder, the index, the model."""
+"""What `llmapp doctor` looks at: the machine, the settings, the state folder, the index, the model; and `llmapp models check`."""
 
 from __future__ import annotations
 
@@ -56,6 +56,61 @@ def examine(config: Path | None) -> list[Finding]:
     return findings
 
 
+def examine_model(config: Path | None, *, ask: bool) -> list[Finding]:
+    """Look at the configured model: whether it is known and priced, its package and its key are there, and it answers.
+
+    Args:
+        config: llmapp.toml or its folder.
+        ask: Whether it is asked for one token, which is paid for; nothing is sent otherwise.
+    """
+    from llmapp.application import open_app
+
+    with open_app(config) as app:
+        checks: dict[str, Callable[[], str]] = {
+            "price": lambda: app.prices.price(app.model_name).source,
+            "built": lambda: f"{app.model_name} ({type(app.model.inner).__name__}), with a key where it needs one",
+        }
+        if ask:
+            checks["answer"] = lambda: _answer(app)
+        return [_known(app), *map(_checked, checks, checks.values())]
+
+
+def print_findings(findings: list[Finding]) -> None:
+    """Print a line for each, and what to do where there is something to do."""
+    for finding in findings:
+        mark = {"ok": "✓", "warning": "!", "failed": "✗"}[finding.outcome]
+        sys.stdout.write(
+            f"{mark} {finding.name}: {finding.detail}" + (f"\n    {finding.hint}" if finding.hint else "") + "\n"
+        )
+
+
+def _known(app: App) -> Finding:
+    from llmapp.bootstrap.models import own_facts
+    from llmapp.models.catalog.card import card
+
+    found = card(app.model_name, own_facts(app.settings, app.model_name))
+    if not found.is_known:
+        hint = f'state its context_window_tokens in llmapp.toml under [models."{app.model_name}"], and check the spelling'
+        return Finding("known", "warning", f"nothing is known of {app.model_name}", hint)
+    window = found.limits.context_window_tokens
+    return Finding("known", "ok", f"context window {'not known' if window is None else f'{window:,} tokens'}")
+
+
+def _answer(app: App) -> str:
+    from time import perf_counter
+
+    started = perf_counter()
+    app.model.invoke("Answer with one word.", max_tokens=1)
+    return f"in {perf_counter() - started:.2f} s"
+
+
+def _checked(name: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, "ok", check())
+    except LLMAppError as error:
+        return Finding(name, "failed", error.message, error.hint)
+
+
 def _parts(app: App) -> Iterator[Finding]:
     checks: dict[str, Callable[[], str]] = {
         "catalog": lambda: f"{app.catalog.counts().documents} documents in {app.catalog.place}",
@@ -66,11 +121,7 @@ def _parts(app: App) -> Iterator[Finding]:
         "examples": lambda: f"{len(app.examples):,} in {app.settings.examples.name}" if app.examples else "none",
         "index": lambda: _index(app),
     }
-    for name, check in checks.items():
-        try:
-            yield Finding(name, "ok", check())
-        except LLMAppError as error:
-            yield Finding(name, "failed", error.message, error.hint)
+    yield from map(_checked, checks, checks.values())
 
 
 def _template(app: App) -> str:

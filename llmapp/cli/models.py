@@ -1,4 +1,4 @@
-"""Verbs on models: `fit`, what one takes in memory."""
+"""Verbs on models: `list`, `show` and `check`, what is known of them; `fit`, what one takes in memory."""
 
 from __future__ import annotations
 
@@ -7,15 +7,69 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmapp.cli.errors import reported
-from llmapp.cli.options import AsJson, print_json
+from llmapp.cli.options import AsJson, Config, print_json
 
 if TYPE_CHECKING:
     from llmapp.app.shapes import Shape
     from llmapp.models.sizing.fitting import Fit
 
-app = typer.Typer(help="Models: what fits a GPU.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Models: what is known of them, what they cost, what fits a GPU.", no_args_is_help=True, rich_markup_mode=None
+)
 
 _DEFAULT_CONTEXT_TOKENS = 8_192
+
+
+@app.command("list")
+def list_(
+    provider: Annotated[str | None, typer.Option("--provider", help="Only its models, all of them, e.g. openai.")] = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the models of a provider; without one, the configured model, your own entries, and the open models."""
+    with reported(as_json=as_json):
+        from llmapp.cli.model_cards import card_shape, cards, print_cards
+
+        found = list(cards(config, provider))
+        if as_json:
+            print_json({"models": [card_shape(each) for each in found]})
+        else:
+            print_cards(found, provider=provider)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="As in the settings, e.g. openai:gpt-4o.")],
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show all that is known of a model, and where each fact is from."""
+    with reported(as_json=as_json):
+        from llmapp.cli.model_cards import card_shape, one_card, print_card
+
+        found = one_card(config, name)
+        print_json(card_shape(found)) if as_json else print_card(found)
+
+
+@app.command()
+def check(
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Also ask it for one token, which is held and charged as any call.")
+    ] = False,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """See whether the configured model is known, priced and can be built; exit code 1 when something is wrong."""
+    with reported(as_json=as_json):
+        from llmapp.cli.checkup import examine_model, print_findings
+
+        findings = examine_model(config, ask=ask)
+        if as_json:
+            print_json({"checks": [finding.shape() for finding in findings]})
+        else:
+            print_findings(findings)
+    if any(finding.outcome == "failed" for finding in findings):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -42,14 +42,12 @@ def status(config: Config = None, as_json: AsJson = False) -> None:
 def doctor(config: Config = None, as_json: AsJson = False) -> None:
     """Check the machine and the application; exit code 1 when something is wrong."""
     with reported(as_json=as_json):
-        from llmapp.cli.checkup import examine
+        from llmapp.cli.checkup import examine, print_findings
 
         findings = examine(config)
         if as_json:
             print_json({"checks": [finding.shape() for finding in findings]})
         else:
-            for finding in findings:
-                mark = {"ok": "✓", "warning": "!", "failed": "✗"}[finding.outcome]
-                typer.echo(f"{mark} {finding.name}: {finding.detail}" + (f"\n    {finding.hint}" if finding.hint else ""))
+            print_findings(findings)
     if any(finding.outcome == "failed" for finding in findings):
         raise typer.Exit(1)

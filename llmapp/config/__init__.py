@@ -27,7 +27,7 @@ from pydantic_settings import (
 )
 
 from llmapp.config.budgets import BudgetSettings
-from llmapp.config.model import ModelOptions
+from llmapp.config.model import ModelOptions, ModelSettings
 from llmapp.config.prompt import PromptSettings
 from llmapp.config.retrieval import RetrievalSettings
 from llmapp.config.table import Table
@@ -173,6 +173,8 @@ class Settings(BaseSettings):
     """A PostgreSQL that keeps the catalog, for several machines: ``postgresql://USER@HOST/DATABASE``; with a password from the environment only (``LLMAPP_CATALOG_URL``). None is a SQLite file in `.llmapp/`."""
     model_options: ModelOptions = ModelOptions()
     """What the chat model needs besides its name."""
+    models: dict[str, ModelSettings] = {}
+    """What you know of models by name, a table ``[models."NAME"]`` each; it wins over what is published."""
     embedder: str = "minilm"
     """What turns texts into vectors: ``minilm``, ``sentence-transformers:NAME_OR_PATH``, ``openai-compatible:MODEL``, ``langchain:package.module:Class``."""
     embedder_options: EmbedderSettings = EmbedderSettings()

@@ -22,3 +22,20 @@ class ModelOptions(Table):
     """Whether the provider is asked for the tokens of every finished prompt (OpenAI, Anthropic, Gemini, vLLM, llama.cpp), a few calls a question; without a `tokenizer`."""
     max_output_tokens: int = Field(default=800, ge=16)
     """Most tokens of an answer, fewer where the model gives fewer; always sent to the model, and held against the budget."""
+
+
+class ModelSettings(Table):
+    """What the user knows of a model; it wins over what is published."""
+
+    context_window_tokens: int | None = Field(default=None, ge=1)
+    """Tokens that it takes, input and output together; None is what is published of it."""
+    max_output_tokens: int | None = Field(default=None, ge=1)
+    """Most tokens of an answer that it gives; None is what is published of it."""
+    tools: bool | None = None
+    """Whether it calls tools; None is what is published of it, as below."""
+    structured_output: bool | None = None
+    """Whether it answers to a schema."""
+    vision: bool | None = None
+    """Whether it takes images."""
+    caching: bool | None = None
+    """Whether input that stands again costs less."""

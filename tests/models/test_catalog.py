@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from llmapp.models.catalog import model_facts
+from llmapp.models.catalog.limits import model_facts
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_model_that_another_serves_is_counted_as_its_maker_counts_it():
 
 def test_the_data_of_others_is_not_loaded_for_a_local_model():
     program = (
-        "import sys\nfrom llmapp.models.catalog import model_facts\nmodel_facts('ollama:llama3.2')\n"
+        "import sys\nfrom llmapp.models.catalog.limits import model_facts\nmodel_facts('ollama:llama3.2')\n"
         "assert 'genai_prices' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

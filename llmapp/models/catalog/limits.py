@@ -1,7 +1,7 @@
-"""What is known of a chat model by its name: its context window, its output limit, and how its tokens are counted.
+"""The limits of a chat model by its name: its context window, its output limit, and how its tokens are counted.
 
-Windows come from the data of `genai-prices`, which is kept up to date; what it lacks, or has rounded, stands here with its
-source and date. A model that nobody knows has no limits here.
+Ours stand here with their source and date, for what others lack or have rounded; then come the profiles of LangChain's packages,
+then the data of `genai-prices`. A model that nobody knows has no limits.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
 
-_UNLISTED = frozenset({"extractive", "ollama", "openai-compatible", ""})
-"""Providers whose models are the operator's own; their names say nothing, and the data takes 0.2 s to load."""
+from llmapp.models.catalog.profiles import profile_of
+from llmapp.models.catalog.published import published_model, source
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +54,13 @@ def model_facts(model: str) -> ModelFacts:
         for pattern, window, output in _OWN:
             if pattern.match(bare):
                 return ModelFacts(counter, window, output, _OPENAI)
-    window_tokens = None if provider in _UNLISTED else _published_window(provider, name)
-    source = "" if window_tokens is None else f"genai-prices {version('genai-prices')}"
-    return ModelFacts(counter, window_tokens, source=source)
+    return _published(provider, name, counter)
 
 
-def _published_window(provider: str, name: str) -> int | None:
-    from genai_prices.data_snapshot import get_snapshot
-
-    try:
-        _, found = get_snapshot().find_provider_model(name, None, provider, None)
-    except LookupError:
-        return None
-    return found.context_window
+def _published(provider: str, name: str, counter: str) -> ModelFacts:
+    profile, from_profile = profile_of(provider, name)
+    # A profile gives the window, or what is left of it beside the longest answer: the smaller of the two is safe.
+    window, output = (profile.get(key) or None for key in ("max_input_tokens", "max_output_tokens"))
+    if window is None and (published := published_model(provider, name)) is not None:
+        window, from_profile = published.context_window_tokens, source()
+    return ModelFacts(counter, window, output, from_profile if window or output else "")
