@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmapp.errors import IndexUnavailableError
+from llmapp.errors import ExampleError, IndexUnavailableError
+from llmapp.prompting.examples import quoting, read_examples
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -41,7 +42,9 @@ class PurgeReport:
     chunks: int
     traces: tuple[Trace, ...]
     not_searched: tuple[str, ...]
-    """Places of servers that may hold it for a while, and cannot be searched from here."""
+    """Places that may hold it and were not searched: of servers, for a while; the file of examples where it is wrong."""
+    quoting_examples: tuple[int, ...] = ()
+    """Examples that hold words of it, by their numbers in ``llmapp examples list``: a person has to take them out."""
 
     @property
     def is_gone(self) -> bool:
@@ -60,6 +63,7 @@ class PurgeReport:
             "is_gone": self.is_gone,
             "traces": places,
             "not_searched": list(self.not_searched),
+            "quoting_examples": list(self.quoting_examples),
         }
 
 
@@ -73,13 +77,22 @@ def purge(parts: Parts, source: str, document_id: str) -> PurgeReport:
     """
     with parts.move_lock, parts.index_lock:  # before anything is removed: without them the vectors could not be
         traces = parts.catalog.traces_of(source, document_id)
+        quotes, unread = _quoting_examples(parts, parts.catalog.whole_text(source, document_id))
         for store in parts.catalog.other_stores():  # what an earlier or an unfinished move has left
             parts.index.drop_other(store)
         parts.catalog.purge(source, document_id)
         # Not written anew here: in some runs a purged vector stood in Chroma's new files again when this very process wrote them.
         parts.projection.empty()
         found = tuple(_search(parts, traces))
-    return PurgeReport(source, document_id, len(traces.chunk_ids), found, tuple(_out_of_reach(parts)))
+    return PurgeReport(source, document_id, len(traces.chunk_ids), found, (*_out_of_reach(parts), *unread), quotes)
+
+
+def _quoting_examples(parts: Parts, text: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Numbers of the examples that hold words of a text; and what could not be read."""
+    try:
+        return tuple(quoting(read_examples(parts.settings.examples), text)), ()
+    except ExampleError as error:
+        return (), (error.message,)
 
 
 def _search(parts: Parts, traces: Traces) -> Iterator[Trace]:

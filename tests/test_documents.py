@@ -9,7 +9,7 @@ from rich.console import Console
 
 from llmapp.application import App
 from llmapp.catalog.lock import FileLock
-from llmapp.cli.reports import print_reports, print_runs
+from llmapp.cli.reports import print_purge, print_reports, print_runs
 from llmapp.config import IngestionSettings, PriceSettings, Settings, SourceSettings
 from llmapp.errors import (
     ConfigError,
@@ -22,6 +22,7 @@ from llmapp.errors import (
     SourceEmptyError,
     SourceMovedError,
 )
+from llmapp.prompting.examples import Example, add_examples
 from llmapp.testing.fakes import HashEmbedder
 from llmapp.types import Principal
 
@@ -399,6 +400,23 @@ def test_a_purged_document_is_gone_from_everywhere_and_stays_out(build, notes):
     assert app.sync()[0].purged == 1
     assert app.lift_purge("notes:water.md")
     assert app.sync()[0].added == 1
+
+
+def test_a_purge_names_the_examples_that_quote_the_document_and_fails_over_no_file_of_them(build, notes):
+    app = build()
+    app.sync()
+    quoted = Example("What is said?", "All THAT is known — about *water damage* [1].")
+    add_examples(app.settings.examples, [Example("And glass?", "At once."), quoted])
+    report = app.purge("notes/water.md")
+    assert report.quoting_examples == (2,)
+    assert report.shape()["quoting_examples"] == [2]
+    out = Console(file=io.StringIO(), width=200)
+    print_purge(out, report)
+    assert "Examples may quote it, and stay until you take them out of their file: 2." in out.file.getvalue()
+    app.settings.examples.write_text("no JSON\n", encoding="utf-8")
+    broken = app.purge("notes/glass.md")
+    assert broken.is_gone
+    assert "examples.jsonl, line 1" in broken.not_searched[0]
 
 
 def test_a_purge_empties_what_other_stores_hold_too(build, notes):

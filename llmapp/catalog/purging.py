@@ -47,6 +47,17 @@ class Purging:
         )
         return [(row[0], row[1]) for row in found]
 
+    def whole_text(self, source: str, document_id: str) -> str:
+        """All that is kept of the words of a document; empty where there is none. For nobody to read: no rights are looked at."""
+        found = self._db.read(
+            """
+            SELECT t.text FROM texts t JOIN documents d ON d.id = t.document
+            WHERE d.source = :source AND d.document_id = :id ORDER BY t.part
+            """,
+            {"source": source, "id": document_id},
+        )
+        return "".join(row["text"] for row in found)
+
     def purge(self, source: str, document_id: str) -> None:
         """Remove a document from all tables and keep it from being taken in again; then write the file anew.
 

@@ -189,6 +189,11 @@ def print_purge(console: Console, report: PurgeReport) -> None:
     console.print("  It is gone, and kept out." if report.is_gone else Text("  It is not gone everywhere.", style="red"))
     if report.not_searched:
         console.print(Text(f"  Not searched: {'; '.join(report.not_searched)}.", style="yellow"))
+    if report.quoting_examples:
+        numbers = ", ".join(map(str, report.quoting_examples))
+        console.print(
+            Text(f"  Examples may quote it, and stay until you take them out of their file: {numbers}.", style="yellow")
+        )
     console.print(Text("  The next ingest writes the vector index anew; exact search serves until then.", style="dim"))
 
 
