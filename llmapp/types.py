@@ -249,6 +249,9 @@ class PromptReport:
     """Name and version of the template."""
     static_prefix_tokens: int = 0
     """Tokens from the beginning that are the same for every question, so that a provider may have them cached."""
+    reusable_prefix_tokens: int = 0
+    """Tokens from the beginning that the next question of the conversation finds unchanged, unless it passes the high watermark:
+    those before the sources, `static_prefix_tokens` among them."""
 
     @property
     def kept(self) -> int:

@@ -14,6 +14,9 @@ for number in range(100):
 
 print(f"100 questions, the conversation began elsewhere {moves} times")
 print(f"the same for every question: {prompt.report.static_prefix_tokens} tokens")
+print(
+    f"for the next question of the conversation: {prompt.report.reusable_prefix_tokens} of {prompt.report.used_tokens} tokens"
+)
 print(*prompt.notes)
 
 small = assembler.for_model(counter_for("openai:gpt-3.5-turbo"), reserve_output_tokens=300, context_window_tokens=1_500)

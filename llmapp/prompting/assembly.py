@@ -203,7 +203,11 @@ class Assembler:
         measure: bool,
     ) -> PromptReport:
         placement = placement_of(allocation, layout, count, tools_tokens=fixed.get("tools", 0)) if measure else None
-        static = [item for item in layout.talk(allocation.kept) if self._is_static(item)]
+        before = layout.talk(allocation.kept)
+        static = [item for item in before if self._is_static(item)]
+        static_tokens, before_tokens = head_tokens(
+            layout.head(static), layout.head(before), count=count, tools_tokens=fixed.get("tools", 0)
+        )
         return PromptReport(
             budget_tokens=self.budget_tokens,
             used_tokens=allocation.used_tokens,
@@ -213,7 +217,8 @@ class Assembler:
             decisions=decisions_on(items, allocation, layout, fixed=fixed, older=talk.older, placement=placement),
             sections=shares_of(allocation, fixed=fixed, older=talk.older),
             template=self.template.identity,
-            static_prefix_tokens=head_tokens(layout.head(static), count, tools_tokens=fixed.get("tools", 0)),
+            static_prefix_tokens=static_tokens,
+            reusable_prefix_tokens=before_tokens,
         )
 
     def _examples_for(self, question: str, history: Sequence[Message]) -> tuple[list[ExampleItem], Sequence[str]]:

@@ -94,15 +94,17 @@ def shares_of(allocation: Allocation, *, fixed: dict[str, int], older: Sequence[
     return (*first, *shares, question)
 
 
-def head_tokens(head: Sequence[Message], count: Count, *, tools_tokens: int) -> int:
-    """Tokens of a beginning of the request, tools included, whatever is asked behind it.
+def head_tokens(*heads: tuple[Message, ...], count: Count, tools_tokens: int) -> list[int]:
+    """Tokens of beginnings of the request, tools included, whatever is asked behind them.
 
     Args:
-        head: The messages that it begins with.
+        heads: The messages that it begins with; each is counted once.
         count: Counts a request with its tools.
         tools_tokens: Those of the tools.
     """
-    return max(0, count((*head, _ASKED)) - count((_ASKED,))) + tools_tokens
+    asked_tokens = count((_ASKED,))
+    tokens = {head: max(0, count((*head, _ASKED)) - asked_tokens) + tools_tokens for head in set(heads)}
+    return [tokens[head] for head in heads]
 
 
 def placement_of(allocation: Allocation, layout: Layout, count: Count, *, tools_tokens: int) -> Placement:

@@ -141,6 +141,7 @@ class PromptBody(_Exact):
     used_tokens: int
     reserved_output_tokens: int
     static_prefix_tokens: int
+    reusable_prefix_tokens: int
     is_exact: bool
     counter: str
     template: str

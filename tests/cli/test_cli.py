@@ -17,7 +17,7 @@ from llmapp.types import Found
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples/01_ask_your_files"
 ANSWER_KEYS = {"answer", "citations", "model", "usage", "cost_usd", "prompt", "queries", "notes", "timings_s"}
 PROMPT_KEYS = {
-    "budget_tokens", "used_tokens", "reserved_output_tokens", "static_prefix_tokens", "is_exact", "counter", "template",
+    "budget_tokens", "used_tokens", "reserved_output_tokens", "static_prefix_tokens", "reusable_prefix_tokens", "is_exact", "counter", "template",
     "kept", "dropped", "sections", "decisions",
 }  # fmt: skip
 CITATION_KEYS = {"number", "uri", "title", "page", "start_char", "end_char", "quote"}

@@ -197,3 +197,16 @@ def test_of_a_long_conversation_most_of_a_prompt_is_what_the_last_one_began_with
         ]
     assert 1 <= moves <= 8
     assert shared_tokens / all_tokens >= 0.95
+
+
+def test_the_next_question_finds_what_was_said_to_be_reusable():
+    made, said, asked = assembler(), conversation(3), Message("user", "")
+    first = made.assemble("One?", [], history=said)
+    second = made.assemble("Two?", [], history=[*said, USER("One?"), ASSISTANT("Yes.")])
+    head = first.messages[:-1]
+    assert second.messages[: len(head)] == head
+    tokens = BpeCounter().count_request((*head, asked)) - BpeCounter().count_request((asked,))
+    assert first.report.static_prefix_tokens < first.report.reusable_prefix_tokens == tokens
+    assert first.report.reusable_prefix_tokens < second.report.reusable_prefix_tokens
+    alone = made.assemble("One?", []).report
+    assert alone.reusable_prefix_tokens == alone.static_prefix_tokens

@@ -12,7 +12,7 @@ Chunks are put together only where their texts agree: two versions of a document
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -66,10 +66,15 @@ class Passage:
 
         White space between chunks that adjoin is a line end or a blank line.
         """
-        pieces = [self.first.text]
-        for text, gap_chars in self._steps():
-            pieces += ("\n" * gap_chars if gap_chars <= JOINT_CHARS else _GAP, text)
-        return "".join(pieces) + (OPEN if self._is_open else "")
+        pieces, last = [self.first.text], self.parts[0]
+        for part in self.parts[1:]:
+            gap_chars = part.chunk.start_char - last.chunk.end_char
+            if gap_chars > 0:
+                is_space = gap_chars <= JOINT_CHARS and not last.is_open
+                pieces.append("\n" * gap_chars if is_space else _GAP)
+            pieces.append(part.chunk.text[max(0, -gap_chars) :])
+            last = max(last, part, key=lambda each: (each.chunk.end_char, not each.is_open))
+        return "".join(pieces) + (OPEN if last.is_open else "")
 
     def sources(self, number: int) -> tuple[Source, ...]:
         """Its stretches as sources of one number, each with the chunks that it was put together from."""
@@ -78,20 +83,6 @@ class Passage:
     def beginning(self, parts: int) -> Passage:
         """The passage with so many of its parts only, at least one."""
         return Passage(self.parts[:parts])
-
-    @property
-    def _is_open(self) -> bool:
-        end = max(part.chunk.end_char for part in self.parts)
-        return all(part.is_open for part in self.parts if part.chunk.end_char == end)
-
-    def _steps(self) -> Iterator[tuple[str, int]]:
-        """What each part adds behind the first: its new words, and the characters missing before them."""
-        end = self.first.end_char
-        for part in self.parts[1:]:
-            start, stop = part.chunk.start_char, part.chunk.end_char
-            if stop > end or start > end:
-                yield part.chunk.text[max(0, end - start) :], max(0, start - end)
-                end = max(end, stop)
 
 
 def parts_of(hits: Iterable[Hit]) -> list[Part]:

@@ -69,16 +69,23 @@ def summary(report: PromptReport) -> str:
     """The totals in a line: used, budget, reserve, exactness, what a provider may have cached."""
     counted = f"counted by {report.counter}" if report.is_exact else f"at most, as {report.counter} estimates"
     free = f"{report.budget_tokens - report.used_tokens:,} free"
-    cached = f"the first {report.static_prefix_tokens:,} the same for every question" if report.static_prefix_tokens else ""
     reserved = f"{report.reserved_output_tokens:,} kept for the answer"
     parts = [
         f"{report.used_tokens:,} of {report.budget_tokens:,} tokens, {counted}",
         free,
         reserved,
-        cached,
+        _cached(report),
         report.template,
     ]
     return " · ".join(part for part in parts if part)
+
+
+def _cached(report: PromptReport) -> str:
+    """What a provider may have cached: for every question, and for the next of the conversation where that is more."""
+    static, reusable = report.static_prefix_tokens, report.reusable_prefix_tokens
+    parts = [f"{static:,} the same for every question"] if static else []
+    parts += [f"{reusable:,} for the next of the conversation"] if reusable > static else []
+    return f"the first {', '.join(parts)}" if parts else ""
 
 
 def _added_tokens(decision: Decision) -> int:

@@ -18,6 +18,7 @@ def report_shape(report: PromptReport) -> dict[str, JsonValue]:
         "used_tokens": report.used_tokens,
         "reserved_output_tokens": report.reserved_output_tokens,
         "static_prefix_tokens": report.static_prefix_tokens,
+        "reusable_prefix_tokens": report.reusable_prefix_tokens,
         "is_exact": report.is_exact,
         "counter": report.counter,
         "template": report.template,

@@ -34,6 +34,7 @@ REPORT = PromptReport(
     ),
     template="rules@1",
     static_prefix_tokens=100,
+    reusable_prefix_tokens=160,
 )
 
 
@@ -103,7 +104,7 @@ def test_a_message_has_what_it_has():
 def test_the_totals_stand_in_a_line():
     assert summary(REPORT) == (
         "400 of 1,000 tokens, counted by words · 600 free · 200 kept for the answer · "
-        "the first 100 the same for every question · rules@1"
+        "the first 100 the same for every question, 160 for the next of the conversation · rules@1"
     )
 
 
