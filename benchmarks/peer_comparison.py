@@ -25,11 +25,11 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from evaluation_data import CACHE, ROOT, data_folder
+from pages import write
 
 from llmapp.evaluation.beir import load_beir, read_corpus
 from llmapp.evaluation.measures import MAIN, score_rankings
@@ -43,7 +43,6 @@ STATE = CACHE / "peers" / "state"
 BATCH = 20
 MOST_WARM_MS, MOST_COLD = 10.0, 0.2
 PAGE = ROOT / "architecture" / "peers.md"
-_START, _END = "<!-- written by benchmarks/peer_comparison.py -->\n", "<!-- end -->\n"
 
 
 def main() -> int:
@@ -75,7 +74,7 @@ def main() -> int:
     ]
     print("\n".join(lines))
     if given.write:
-        write(lines)
+        write(PAGE, "peer_comparison.py", lines)
     return 0
 
 
@@ -231,14 +230,6 @@ def aims(systems: list[System]) -> list[str]:
 
 def cold_median_s(one: System) -> float:
     return statistics.median(one.colds_s)
-
-
-def write(lines: Sequence[str]) -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    before, rest = page.split(_START)
-    _, after = rest.split(_END)
-    dated = f"Measured {datetime.now(UTC).date()} with `python benchmarks/peer_comparison.py --write`: "
-    PAGE.write_text(before + _START + dated + "\n".join(lines) + "\n" + _END + after, encoding="utf-8")
 
 
 if __name__ == "__main__":

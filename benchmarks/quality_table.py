@@ -20,7 +20,6 @@ import hashlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from importlib.util import find_spec
 from itertools import islice
@@ -28,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 from evaluation_data import CACHE, ROOT, data_folder
+from pages import write
 
 from llmapp.application import App
 from llmapp.cli.progress import ProgressBar
@@ -83,7 +83,7 @@ def main() -> None:
         lines += ["", *settings_lines(app)]
     print("\n".join(lines))
     if given.write:
-        write(lines, Path(__file__).name)
+        write(PAGE, Path(__file__).name, lines)
 
 
 def table(app: App, names: Sequence[str], *, split: str, most: int | None) -> list[str]:
@@ -222,15 +222,6 @@ def settings_lines(app: App) -> list[str]:
         lines.append(f"| {column} | {', '.join(f'`{name} = {values[name]}`' for name in names)} |")
     off = {name: values[name] for name in ("reranker", "diversity", "expand")}
     return [*lines, "", f"Off: {', '.join(f'`{name} = {value}`' for name, value in off.items())}."]
-
-
-def write(lines: Sequence[str], script: str) -> None:
-    """Put what a script of this folder has measured between its marks in the page, with the date."""
-    mark, end = f"<!-- written by benchmarks/{script} -->\n", "<!-- end -->\n"
-    before, rest = PAGE.read_text(encoding="utf-8").split(mark)
-    _, after = rest.split(end, 1)
-    dated = f"Measured {datetime.now(UTC).date()} with `python benchmarks/{script} --write`.\n\n"
-    PAGE.write_text(before + mark + dated + "\n".join(lines) + "\n" + end + after, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ from pathlib import Path
 from statistics import mean, median
 
 from evaluation_data import data_folder
-from quality_table import SETS, STATE, weights, write
+from pages import write
+from quality_table import PAGE, SETS, STATE, weights
 
 from llmapp.application import App
 from llmapp.config import load_settings
@@ -93,7 +94,7 @@ def main() -> None:
     lines = list(table(quality, evidence, times))
     print("\n".join(lines))
     if given.write:
-        write(lines, SCRIPT)
+        write(PAGE, SCRIPT, lines)
 
 
 def sample(name: str) -> Dataset:

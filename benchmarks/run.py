@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PARTS = {"run", "evaluation_data", "scale_corpus"}
+PARTS = {"run", "evaluation_data", "pages", "scale_corpus", "tiny_gguf", "token_texts"}
 """What others are made of."""
 
 

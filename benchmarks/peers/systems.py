@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -56,8 +56,7 @@ class System:
         if name in OURS:
             return cls(name, Path(sys.executable), f"peer_llmapp:{OURS[name].__name__}", OURS[name].configuration)
         peer = PEERS[name]
-        python = _environment(name) / "bin" / "python"
-        return cls(name, python, f"{peer.__name__}:Peer", peer.Peer.configuration, peer.REQUIREMENTS)
+        return cls(name, python_of(name), f"{peer.__name__}:Peer", peer.Peer.configuration, peer.REQUIREMENTS)
 
     @property
     def slug(self) -> str:
@@ -71,18 +70,39 @@ def _environment(name: str) -> Path:
 
 def is_installed(name: str) -> bool:
     """Whether that peer is there in the versions that its file names."""
-    marker = _environment(name) / "installed"
-    return marker.exists() and marker.read_text(encoding="utf-8") == "\n".join(PEERS[name].REQUIREMENTS)
+    return is_environment(name, PEERS[name].REQUIREMENTS)
 
 
 def install(name: str) -> None:
     """Make an environment with the packages of the peer and nothing of this project."""
+    make_environment(name, PEERS[name].REQUIREMENTS, [TORCH])
+
+
+def is_environment(name: str, pinned: Sequence[str]) -> bool:
+    """Whether there is an environment of that name with these packages."""
+    marker = _environment(name) / "installed"
+    return marker.exists() and marker.read_text(encoding="utf-8") == "\n".join(pinned)
+
+
+def make_environment(name: str, pinned: Sequence[str], before: Sequence[str]) -> None:
+    """Make an environment with packages that are pinned.
+
+    Args:
+        name: Its name.
+        pinned: All that it is known by.
+        before: Arguments of pip for what is installed first.
+    """
     print(f"installing {name} ...", flush=True)
-    place, pinned = _environment(name), PEERS[name].REQUIREMENTS
+    place = _environment(name)
     venv.create(place, with_pip=True, symlinks=os.name != "nt")
-    for packages in ([TORCH], pinned):
-        subprocess.run([place / "bin/python", "-m", "pip", "install", "--quiet", *packages], check=True)
+    for packages in (before, pinned):
+        subprocess.run([python_of(name), "-m", "pip", "install", "--quiet", *packages], check=True)
     (place / "installed").write_text("\n".join(pinned), encoding="utf-8")
+
+
+def python_of(name: str) -> Path:
+    """The interpreter of an environment."""
+    return _environment(name) / "bin" / "python"
 
 
 def weights() -> Path:
