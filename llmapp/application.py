@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
+from llmapp.app.loop import Loop
 from llmapp.bootstrap import part
 from llmapp.config import load_settings
 from llmapp.documents import Documents
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from llmapp.app.rag import RagPipeline
+    from llmapp.app.summaries.result import Summary, SummaryPlan
+    from llmapp.app.summaries.summarizer import Summarizer
     from llmapp.catalog.records import Counts, FieldRecord, RunRecord
     from llmapp.prompting.assembly import Assembler
     from llmapp.prompting.examples import Examples
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from llmapp.retrieval.index_check import IndexCheck
     from llmapp.retrieval.moving import MovePlan, MoveReport
 
-_T = TypeVar("_T")
+SUMMARY_WORDS = 300
+"""Most words of a summary where none are asked for: a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +114,8 @@ class App(Documents):
         return self._loop.run(self.answer(question, principal=principal, history=history, where=where, examples=examples))
 
     @part
-    def _loop(self) -> _Loop:
-        return _Loop()
+    def _loop(self) -> Loop:
+        return Loop()
 
     def close(self) -> None:
         """End what is running, close files and end worker processes."""
@@ -158,6 +160,58 @@ class App(Documents):
         async with aclosing(pipeline.stream(question, principal=principal, history=history, where=_filter(where))) as parts:
             async for one in parts:
                 yield one
+
+    def summarize(
+        self,
+        task: str,
+        *,
+        principal: Principal = LOCAL_USER,
+        where: Where | None = None,
+        words: int = SUMMARY_WORDS,
+        progress: Progress | None = None,
+        tell: Callable[[SummaryPlan], None] | None = None,
+    ) -> Summary:
+        """Summarize documents; see `summary`. For scripts: it blocks."""
+        return self._loop.run(
+            self.summary(task, principal=principal, where=where, words=words, progress=progress, tell=tell)
+        )
+
+    async def summary(
+        self,
+        task: str,
+        *,
+        principal: Principal,
+        where: Where | None = None,
+        words: int = SUMMARY_WORDS,
+        progress: Progress | None = None,
+        tell: Callable[[SummaryPlan], None] | None = None,
+    ) -> Summary:
+        """Summarize all documents that `principal` may read; see `llmapp.app.summaries` for how, and there for the errors.
+
+        Args:
+            task: What the summary is to say.
+            principal: Who asks.
+            where: What the documents must satisfy: a filter, its text or its JSON. None is nothing.
+            words: Most words that the model is asked for.
+            progress: Watches the requests.
+            tell: Is told what it can take before anything is asked; what it raises stops the summary.
+        """
+        summarizer = self._summarizer(task, words)
+        return await summarizer.summarize(task, principal=principal, where=_filter(where), progress=progress, tell=tell)
+
+    def plan_summary(
+        self, task: str, *, principal: Principal = LOCAL_USER, where: Where | None = None, words: int = SUMMARY_WORDS
+    ) -> SummaryPlan:
+        """How many documents, tokens and requests a summary would take, and what it can cost; nothing is asked. See `summary`."""
+        return self._summarizer(task, words).plan(task, principal=principal, where=_filter(where))
+
+    def _summarizer(self, task: str, words: int) -> Summarizer:
+        from llmapp.bootstrap.summaries import summarizer
+
+        if words < 1:
+            raise InvalidRequestError(f"words is {words:,}", hint="ask for one or more")
+        self._check(task)
+        return summarizer(self, words=words)
 
     def search(
         self, query: str, *, top_k: int | None = None, principal: Principal = LOCAL_USER, where: Where | None = None
@@ -343,36 +397,3 @@ def open_app(
 
 def _filter(where: Where | None) -> Filter | None:
     return None if where is None else parse_filter(where)
-
-
-class _Loop:
-    """An event loop in a thread of its own, for callers that have none: clients of providers belong to one loop."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="llmapp", daemon=True)
-        self._thread.start()
-
-    def run(self, work: Coroutine[None, None, _T]) -> _T:
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    def close(self) -> None:
-        self.run(_end_all_tasks())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
-        self._loop.close()
-
-
-async def _end_all_tasks() -> None:
-    """Cancel what is left and wait for it: the guard settles what a cancelled call has cost."""
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -86,6 +86,7 @@ def test_every_verb_is_in_the_readme():
         "new",
         "ingest",
         "ask",
+        "summarize",
         "search",
         "fields",
         "status",
@@ -184,6 +185,19 @@ def test_the_readme_program_runs_and_cites(tmp_path):
     shutil.rmtree(tmp_path / "examples/01_ask_your_files/.llmapp", ignore_errors=True)
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"\[\d\]", done.stdout)
+
+
+def test_the_program_on_summaries_runs_and_cites(tmp_path):
+    import shutil
+
+    (program,) = (block for block in blocks(read("architecture/prompting.md"), "python") if "app.summarize" in block)
+    shutil.copytree(ROOT / "examples/01_ask_your_files", tmp_path / "examples/01_ask_your_files")
+    shutil.rmtree(tmp_path / "examples/01_ask_your_files/.llmapp", ignore_errors=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, done.stderr
     assert re.search(r"\[\d\]", done.stdout)

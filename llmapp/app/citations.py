@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from llmapp.sentences import unit_spans
 from llmapp.types import Chunk, Citation, Source
@@ -26,6 +27,15 @@ _OPEN_MARK = re.compile(rf"\[[0-9,;\s–-]{{0,{_MOST_INSIDE_CHARS}}}")
 _CONTEXT_CHARS = 24
 """Words before a mark by which a quotation is recognised: enough that they are no coincidence."""
 _WORD = re.compile(r"\w+")
+
+
+class Statement(NamedTuple):
+    """What the model has said between two marks."""
+
+    text: str
+    """As the model wrote it."""
+    citations: tuple[Citation, ...]
+    """Of the marks right behind it; none where there is no mark, or where no source bears its number."""
 
 
 def cite(text: str, sources: Sequence[Source]) -> tuple[str, tuple[Citation, ...]]:
@@ -56,7 +66,8 @@ class Citer:
         for source in sources:
             self._by_number[source.number].append(source)
         self._documents = [_one_spaced(source.chunk.text) for source in sources]
-        self._citations: dict[tuple[str, int], Citation] = {}
+        self._citations: dict[tuple[int, str, int], Citation] = {}
+        self._statements: list[tuple[str, list[Citation]]] = []
         self._held = ""  # as it came: white space, then perhaps the beginning of a mark
         self._gap = ""  # white space to write before whatever comes next
         self._has_begun = False
@@ -67,6 +78,12 @@ class Citer:
     def citations(self) -> tuple[Citation, ...]:
         """One for each span quoted so far, in order of appearance."""
         return tuple(self._citations.values())
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """What was said so far, each with what it rests on, in order."""
+        said = [Statement(text, tuple(citations)) for text, citations in self._statements]
+        return (*said, Statement(self._since_mark, ())) if _WORD.search(self._since_mark) else tuple(said)
 
     def read(self, piece: str) -> str:
         """Take the next piece of the answer, and give what is certain to be in the text; often less, sometimes nothing."""
@@ -120,10 +137,13 @@ class Citer:
         """Mark what was said since the last mark, or the same as that one where nothing was."""
         if _WORD.search(self._since_mark) or not self._statement:
             self._statement = self._since_mark
+            self._statements.append((self._statement, []))
         self._since_mark = ""
         for number in numbers:
-            citation = _quote(self._statement, self._by_number[number])
-            self._citations.setdefault((citation.chunk_id, citation.start_char), citation)
+            for stretches in _by_document(self._by_number[number]):
+                citation = _quote(self._statement, stretches)
+                self._citations.setdefault((number, citation.chunk_id, citation.start_char), citation)
+                self._statements[-1][1].append(citation)
 
 
 def _numbers(inside: str) -> list[int]:
@@ -137,6 +157,14 @@ def _numbers(inside: str) -> list[int]:
 
 def _one_spaced(text: str) -> str:
     return re.sub(r"\s+", " ", text)
+
+
+def _by_document(sources: Iterable[Source]) -> Iterable[list[Source]]:
+    """The stretches of one number by their document: only notes on several documents are of more than one."""
+    found: defaultdict[str, list[Source]] = defaultdict(list)
+    for source in sources:
+        found[source.chunk.key].append(source)
+    return found.values()
 
 
 def _quote(statement: str, stretches: Sequence[Source]) -> Citation:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TypeAlias
 
 from pydantic import JsonValue
 
+from llmapp.app.summaries.result import Summary, SummaryPlan
 from llmapp.catalog.records import FieldRecord, QuarantineRecord
 from llmapp.errors import LLMAppError
 from llmapp.prompting.views.shape import report_shape
@@ -29,8 +30,29 @@ def answer_shape(answer: Answer) -> Shape:
         "prompt": report_shape(answer.report),
         "queries": list(answer.queries),
         "notes": list(answer.notes),
-        "timings_s": {stage: round(seconds, 6) for stage, seconds in answer.timings_s.items()},
+        "timings_s": _rounded(answer.timings_s),
     }
+
+
+def summary_shape(summary: Summary) -> Shape:
+    """A summary with its citations, its cost and its requests in short."""
+    return {
+        "summary": summary.text,
+        "citations": [citation_shape(citation) for citation in summary.citations],
+        "model": summary.model,
+        "documents": summary.documents,
+        "rounds": summary.rounds,
+        "usage": asdict(summary.usage),
+        "cost_usd": summary.cost_usd,
+        "requests": [asdict(request) for request in summary.requests],
+        "notes": list(summary.notes),
+        "timings_s": _rounded(summary.timings_s),
+    }
+
+
+def plan_shape(plan: SummaryPlan) -> Shape:
+    """What a summary would take."""
+    return asdict(plan)
 
 
 def citation_shape(citation: Citation) -> Shape:
@@ -81,6 +103,10 @@ def quarantine_shape(records: Sequence[QuarantineRecord]) -> list[JsonValue]:
 def error_shape(error: LLMAppError) -> Shape:
     """An error of the tree."""
     return {"error": {"code": error.code, "message": error.message, "hint": error.hint, "retryable": error.retryable}}
+
+
+def _rounded(timings_s: Mapping[str, float]) -> Shape:
+    return {stage: round(seconds, 6) for stage, seconds in timings_s.items()}
 
 
 def _hit_shape(hit: Hit) -> Shape:

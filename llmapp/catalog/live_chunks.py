@@ -109,6 +109,47 @@ class LiveChunks(Filtering):
             rows = [row for row in rows if is_wanted(facts_of(row[_OF_CHUNK:], fields))]
         return {row[0]: Chunk(*row[:_OF_CHUNK]) for row in rows}
 
+    def document_names(self, principal: Principal, where: Filter | None = None) -> list[tuple[str, str]]:
+        """Source and id of every document that `principal` may read and that satisfies `where`, in their order.
+
+        Raises:
+            UnknownFieldError: `where` names a field that none of the documents has that `principal` may read.
+        """
+        if where is not None:
+            self.check_fields(where, principal)
+        rows = self._db.read(
+            f"""
+            SELECT c.document, c.source, c.document_id
+            FROM (SELECT id AS document, source, document_id FROM documents) c WHERE {READABLE}
+            """,  # noqa: S608 - a constant
+            grants_of(principal),
+        )
+        if where is not None:
+            matching = set(self.matching_documents(where).tolist())
+            rows = [row for row in rows if row[0] in matching]
+        return sorted((row[1], row[2]) for row in rows)  # here, for databases differ in the order of letters
+
+    def chunks_of(self, source: str, document_id: str, *, principal: Principal, where: Filter | None = None) -> list[Chunk]:
+        """All chunks of a document in the order of its text, of one version; none where it is gone or may not be read.
+
+        Args:
+            source: Its source.
+            document_id: Its id there.
+            principal: Who asks.
+            where: What the document must satisfy; None is nothing.
+        """
+        rows = self._db.read(
+            f"""
+            SELECT c.chunk_id, d.source, d.document_id, d.uri, c.title, c.text, c.start_char, c.end_char, c.page, c.heading, {FACTS}
+            FROM documents d JOIN chunks c ON c.document = d.id
+            WHERE d.source = :source AND d.document_id = :id AND {READABLE} ORDER BY c.start_char, c.end_char
+            """,  # noqa: S608 - constants of this module
+            {"source": source, "id": document_id, **grants_of(principal)},
+        )
+        if rows and where is not None and not predicate(where)(facts_of(rows[0][_OF_CHUNK:], where.fields)):
+            return []
+        return [Chunk(*row[:_OF_CHUNK]) for row in rows]
+
     def text(self, source: str, document_id: str, *, principal: Principal) -> str | None:
         """The whole text of a document; None when there is none that `principal` may read."""
         rows = self._db.read(

@@ -43,6 +43,7 @@ app = typer.Typer(
 app.command("new")(project.new)
 app.command("ingest")(documents.ingest)
 app.command("ask")(questions.ask)
+app.command("summarize")(questions.summarize)
 app.command("search")(questions.search)
 app.command("fields")(questions.fields)
 app.command("status")(project.status)

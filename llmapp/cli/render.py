@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from math import ceil
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from llmapp.app.summaries.result import Summary, SummaryPlan
     from llmapp.application import Status
     from llmapp.catalog.records import FieldRecord
     from llmapp.types import Answer, Citation, Found, PromptReport
@@ -21,17 +23,39 @@ _QUOTE_CHARS = 280
 
 def print_answer(console: Console, answer: Answer, *, question: str | None = None) -> None:
     """Print an answer with its citations, and what it took: tokens, money, time."""
-    parts: list[Text] = [Text(answer.text)]
-    parts.extend(_citation(citation) for citation in answer.citations)
     if question:
         console.print(Text(f"  {question}", style="bold"))
-    console.print(Panel(Group(*parts), border_style="cyan", box=box.ROUNDED, padding=(0, 1)))
+    _print_cited(console, answer.text, answer.citations)
     if answer.queries:
         console.print(Text(f"  searched for: {' · '.join(answer.queries)}", style="dim"))
     for note in answer.notes:
         console.print(Text(f"  {note}", style="yellow"))
     console.print(Text(f"  {report_line(answer.report)}", style="dim"))
     console.print(Text(f"  cost ${answer.cost_usd:.6f} · {answer.timings_s['total']:.2f} s · {answer.model}", style="dim"))
+
+
+def print_summary(console: Console, summary: Summary) -> None:
+    """Print a summary with its citations, and what it took."""
+    _print_cited(console, summary.text, summary.citations)
+    for note in summary.notes:
+        console.print(Text(f"  {note}", style="yellow"))
+    rounds = f" in {summary.rounds} round{'s' * (summary.rounds != 1)} of notes" if summary.rounds else ""
+    tokens = f"{summary.usage.input_tokens:,} tokens read, {summary.usage.output_tokens:,} written"
+    console.print(
+        Text(f"  {_many(summary.documents, 'document')} · {_asked(len(summary.requests))}{rounds} · {tokens}", style="dim")
+    )
+    console.print(
+        Text(f"  cost ${summary.cost_usd:.6f} · {summary.timings_s['total']:.2f} s · {summary.model}", style="dim")
+    )
+
+
+def plan_line(plan: SummaryPlan) -> str:
+    """What a summary takes, in a line."""
+    about, cents = "" if plan.is_exact else "about ", ceil(100 * plan.most_usd)
+    more = f", with rounds of notes at most {plan.most_requests:,}" if plan.most_requests > plan.requests else ""
+    cost = f"costs at most {about}${cents / 100:.2f}" if cents else "costs nothing"
+    read = f"{_many(plan.documents, 'document')}, {about}{plan.tokens:,} tokens, {_asked(plan.requests)}"
+    return f"{read}{more}; asking {plan.model} {cost}"
 
 
 def report_line(report: PromptReport) -> str:
@@ -84,6 +108,19 @@ def print_status(console: Console, status: Status) -> None:
     for name, value in status.rows():
         table.add_row(name, Text(value, style="yellow" if name == "degraded" else ""))
     console.print(table)
+
+
+def _print_cited(console: Console, text: str, citations: Iterable[Citation]) -> None:
+    parts = [Text(text), *map(_citation, citations)]
+    console.print(Panel(Group(*parts), border_style="cyan", box=box.ROUNDED, padding=(0, 1)))
+
+
+def _asked(requests: int) -> str:
+    return _many(requests, "request")
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _citation(citation: Citation) -> Text:

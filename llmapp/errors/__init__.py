@@ -39,7 +39,9 @@
     │   ├── TokenBudgetExceededError    not even the smallest prompt fits
     │   ├── QuestionTooLongError        the question alone is over its limit
     │   ├── TemplateError               a prompt template is missing or wrong; names file and line
-    │   └── ExampleError                a worked example is wrong, or there already; names file and line
+    │   ├── ExampleError                a worked example is wrong, or there already; names file and line
+    │   ├── NothingToSummarizeError     no document to summarize
+    │   └── NotesTooLongError           a summary would not come to an end
     ├── ModelError                      a model cannot be called
     │   ├── UnknownModelError           no provider of that name
     │   ├── ModelFileError              its config.json, safetensors or GGUF file cannot be read
@@ -84,7 +86,15 @@ from llmapp.errors.documents import (
     TooManyFailuresError,
     UnsupportedMediaTypeError,
 )
-from llmapp.errors.prompts import ExampleError, PromptError, QuestionTooLongError, TemplateError, TokenBudgetExceededError
+from llmapp.errors.prompts import (
+    ExampleError,
+    NotesTooLongError,
+    NothingToSummarizeError,
+    PromptError,
+    QuestionTooLongError,
+    TemplateError,
+    TokenBudgetExceededError,
+)
 from llmapp.errors.root import LLMAppError
 
 __all__ = [  # what stands in modules of its own and is imported from here; so is all below
@@ -101,6 +111,8 @@ __all__ = [  # what stands in modules of its own and is imported from here; so i
     "LLMAppError",
     "LimitExceededError",
     "MassDeletionError",
+    "NotesTooLongError",
+    "NothingToSummarizeError",
     "ParseError",
     "ParserCrashedError",
     "PromptError",

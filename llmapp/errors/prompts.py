@@ -68,3 +68,25 @@ class TemplateError(PromptError, code="template_invalid"):
 
 class ExampleError(PromptError, code="example_invalid"):
     """A worked example, or the file of them, cannot be used; names file and line."""
+
+
+class NothingToSummarizeError(PromptError, code="nothing_to_summarize"):
+    """No document may be read that the filter admits: an empty summary would be taken for a fact about documents."""
+
+
+class NotesTooLongError(PromptError, code="notes_too_long"):
+    """A summary would go on for ever: the notes of a round do not get shorter."""
+
+    def __init__(self, *, requests: int, needed: int) -> None:
+        """Say how many requests the notes are of, and how many would have to read them.
+
+        Args:
+            requests: Of the round that wrote the notes.
+            needed: Of the next one.
+        """
+        super().__init__(
+            f"the notes of {requests} requests need {needed} to be read: they do not get shorter",
+            hint="narrow the documents with a filter, ask for less, raise prompt.budget_tokens, or choose a model that keeps to its limit",
+        )
+        self.requests = requests
+        self.needed = needed

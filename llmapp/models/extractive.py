@@ -1,7 +1,7 @@
 """The offline chat model: it answers with the best-supported sentences of the prompt's sources, or says that there are none.
 
 It reads the frames of the last user message (`llmapp.frames`), ranks every passage (`llmapp.models.evidence`) and quotes at
-most `_MOST_QUOTES` of them word for word, each followed by the number of its source. It invents nothing and computes
+most `_MOST_QUOTES` of them word for word, each followed by the number of its source; for summaries the best of each source. It invents nothing and computes
 nothing, has no randomness, needs no key, and follows no instruction, neither the user's nor a document's.
 """
 
@@ -26,6 +26,8 @@ from llmapp.protocols import Embedder
 from llmapp.types import Message, Role
 
 _MOST_QUOTES = 3
+_MOST_SOURCES = 12
+"""Quoted where each source is to be heard: as much as somebody reads who asked for a page."""
 _ANSWER_FROM = 0.08
 """Support from which a passage is an answer. Passages are rare events to the regression, so this is far below a half; see the
 table of `benchmarks/extractive_answers.py` for what it trades."""
@@ -56,6 +58,9 @@ class ExtractiveChatModel(BaseChatModel):
         default=None, exclude=True, repr=False
     )
     """Counts a whole request with what frames its messages; without one, the texts alone are counted."""
+
+    of_each_source: bool = False
+    """Whether the best passage of each source is quoted, as for a summary of many, and not the best of all."""
 
     @property
     def _llm_type(self) -> str:
@@ -98,7 +103,8 @@ class ExtractiveChatModel(BaseChatModel):
         question, sources = read_question(prompt), read_sources(prompt)
         if not question or not sources:
             return REFUSAL
-        return _quote(choose(rank(question, passages_of(sources), embedder=self.embedder)))
+        ranked = rank(question, passages_of(sources), embedder=self.embedder)
+        return _quote(choose_of_each(ranked) if self.of_each_source else choose(ranked), is_list=self.of_each_source)
 
     def _usage(self, messages: list[BaseMessage], text: str) -> UsageMetadata:
         read = self._read_tokens(messages)
@@ -132,11 +138,21 @@ def choose(ranked: list[Support]) -> list[Support]:
     return list(chosen.values())
 
 
-def _quote(chosen: list[Support]) -> str:
+def choose_of_each(ranked: list[Support]) -> list[Support]:
+    """The best passage of each source that has enough support, best first; the same words once."""
+    best: dict[int, Support] = {}
+    for support in ranked:
+        if support.probability >= _ANSWER_FROM:
+            best.setdefault(support.passage.number, support)
+    once = {support.passage.text: support for support in reversed(best.values())}
+    return list(reversed(once.values()))[:_MOST_SOURCES]
+
+
+def _quote(chosen: list[Support], *, is_list: bool) -> str:
     if not chosen:
         return REFUSAL
     quotes = [f"{_readable(support.passage.text)} [{support.passage.number}]" for support in chosen]
-    return ("\n" if any(quote.startswith("|") for quote in quotes) else " ").join(quotes)
+    return ("\n" if is_list or any(quote.startswith("|") for quote in quotes) else " ").join(quotes)
 
 
 def _readable(text: str) -> str:

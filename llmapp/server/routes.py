@@ -1,4 +1,4 @@
-"""Our own routes: ask, search, and the health of the server."""
+"""Our own routes: ask, summarize, search, and the health of the server."""
 
 from __future__ import annotations
 
@@ -8,11 +8,21 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from llmapp.app.shapes import Shape, answer_shape, fields_shape, found_shape
-from llmapp.application import App
+from llmapp.app.shapes import Shape, answer_shape, fields_shape, found_shape, summary_shape
+from llmapp.application import SUMMARY_WORDS, App
 from llmapp.errors import CatalogError
 from llmapp.server.callers import Application, Caller
-from llmapp.server.schemas import AnswerBody, AskRequest, ErrorBody, FieldsBody, HitsBody, ReadyBody, SearchRequest
+from llmapp.server.schemas import (
+    AnswerBody,
+    AskRequest,
+    ErrorBody,
+    FieldsBody,
+    HitsBody,
+    ReadyBody,
+    SearchRequest,
+    SummarizeRequest,
+    SummaryBody,
+)
 from llmapp.server.streaming import unless_gone
 
 _PROBE_TIMEOUT_S = 2.0
@@ -29,6 +39,13 @@ async def ask(body: AskRequest, request: Request, application: Application, call
     """Answer a question from the documents, with citations."""
     answer = await unless_gone(request.receive, application.answer(body.question, principal=caller, where=body.where))
     return JSONResponse(answer_shape(answer))
+
+
+@api.post("/summarize", response_model=SummaryBody)
+async def summarize(body: SummarizeRequest, request: Request, application: Application, caller: Caller) -> JSONResponse:
+    """Summarize all documents that a filter admits, with citations. It may take minutes."""
+    work = application.summary(body.task, principal=caller, where=body.where, words=body.words or SUMMARY_WORDS)
+    return JSONResponse(summary_shape(await unless_gone(request.receive, work)))
 
 
 @api.post("/search", response_model=HitsBody)

@@ -30,6 +30,14 @@ class AskRequest(_Exact):
     where: Where
 
 
+class SummarizeRequest(_Exact):
+    """A task for a summary."""
+
+    task: Annotated[str, Field(description="What the summary is to say; as long as a question.")]
+    where: Where
+    words: Annotated[int | None, Field(default=None, ge=1, le=100_000, description="Most words; else a page.")]
+
+
 class SearchRequest(_Exact):
     """A query."""
 
@@ -166,6 +174,32 @@ class AnswerBody(_Exact):
     prompt: PromptBody
     queries: Annotated[list[str], Field(description="What was searched for, where it was not just the question.")]
     notes: Annotated[list[str], Field(description="What did not work on the way and was left out.")]
+    timings_s: dict[str, float]
+
+
+class SummaryPartBody(_Exact):
+    """One request of a summary, in short."""
+
+    round: Annotated[int, Field(description="From 1 for requests for notes; 0 for the summary itself.")]
+    template: str
+    budget_tokens: int
+    used_tokens: int
+    sources: int
+    output_tokens: int
+
+
+class SummaryBody(_Exact):
+    """A summary with its citations, its cost and its requests in short."""
+
+    summary: str
+    citations: list[CitationBody]
+    model: str
+    documents: int
+    rounds: int
+    usage: UsageBody
+    cost_usd: float
+    requests: list[SummaryPartBody]
+    notes: Annotated[list[str], Field(description="What was left out, cut, or could not be told.")]
     timings_s: dict[str, float]
 
 

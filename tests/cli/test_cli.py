@@ -11,11 +11,23 @@ from typer.testing import CliRunner
 
 from llmapp.cli import errors as cli_errors
 from llmapp.cli.main import app
-from llmapp.errors import LLMAppError
+from llmapp.errors import LLMAppError, PromptError
 from llmapp.types import Found
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples/01_ask_your_files"
-ANSWER_KEYS = {"answer", "citations", "model", "usage", "cost_usd", "prompt", "queries", "notes", "timings_s"}
+ANSWER_KEYS = {
+    "question",
+    "follows_up",
+    "answer",
+    "citations",
+    "model",
+    "usage",
+    "cost_usd",
+    "prompt",
+    "queries",
+    "notes",
+    "timings_s",
+}
 PROMPT_KEYS = {
     "budget_tokens", "used_tokens", "reserved_output_tokens", "static_prefix_tokens", "reusable_prefix_tokens", "is_exact", "counter", "template",
     "kept", "dropped", "sections", "decisions",
@@ -54,6 +66,41 @@ def test_an_answer_has_the_documented_shape(project):
     assert all(set(citation) == CITATION_KEYS for citation in answer["citations"])
     assert answer["prompt"]["used_tokens"] <= answer["prompt"]["budget_tokens"]
     assert answer["cost_usd"] == 0
+
+
+def test_a_summary_has_the_documented_shape_and_says_first_what_it_takes(project):
+    task = "What is the deductible for natural hazards?"
+    done = invoke("summarize", task, "--words", "50", "-c", str(project), "--json")
+    summary, said = json.loads(done.stdout), done.stderr
+    assert set(summary) == {
+        "summary", "citations", "model", "documents", "rounds", "usage", "cost_usd", "requests", "notes", "timings_s"
+    }  # fmt: skip
+    assert summary["citations"]
+    assert all(set(citation) == CITATION_KEYS for citation in summary["citations"])
+    assert all(each["used_tokens"] <= each["budget_tokens"] for each in summary["requests"])
+    assert summary["notes"] == [
+        "the extractive model quotes passages near the task and summarizes nothing; choose a model that writes"
+    ]
+    plan = read("summarize", task, "--plan", "-c", str(project))
+    assert plan["requests"] == sum(each["round"] == 1 for each in summary["requests"])
+    assert f"{plan['documents']} documents, {plan['tokens']:,} tokens, {plan['requests']} requests" in said
+    assert "asking extractive costs nothing" in said
+
+
+def test_a_summary_is_printed_with_its_citations_and_what_it_took(project):
+    one = 'uri = "documents/claims/claims-deadlines.html"'
+    shown = invoke("summarize", "When does a claim expire?", "-w", one, "-c", str(project)).stdout
+    assert "[1] Claims deadlines" in shown
+    assert "1 document · 1 request · " in shown
+    assert "cost $0.000000" in shown
+
+
+def test_a_summary_of_nothing_is_an_error(project):
+    done = invoke("summarize", "Sum it up", "-w", 'uri = "nothing"', "-c", str(project))
+    assert done.exit_code == cli_errors.EXIT_CODES[PromptError]
+    assert "there is no document to summarize" in done.stderr
+    assert invoke("summarize", " ", "-c", str(project)).exit_code == cli_errors.EXIT_CODES[PromptError]
+    assert invoke("summarize", "Sum it up", "--words", "0", "-c", str(project)).exit_code == 2
 
 
 def test_hits_have_the_documented_shape(project):

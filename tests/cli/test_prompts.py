@@ -40,7 +40,7 @@ def test_templates_are_listed_with_where_they_are_from_and_which_is_used(project
     shown = invoke(project, "list").output
     assert "answer_with_sources@acme-1" in shown
     assert shown.count("in use") == 1
-    assert "summary_whole@1" in shown
+    assert "summary_whole@2" in shown
 
 
 def test_a_template_is_shown_as_its_file_has_it_so_that_it_can_be_changed(project):

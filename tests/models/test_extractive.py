@@ -205,3 +205,15 @@ def test_whatever_it_quotes_stands_in_the_sources(question, texts):
     if answer != REFUSAL:
         first = answer[: answer.index(" [")] if " [" in answer else answer
         assert any(bare(first) in bare(text) for text in texts)
+
+
+def test_for_a_summary_the_best_of_each_source_is_quoted(model):
+    each = model.model_copy(update={"of_each_source": True})
+    question = "What is the deductible for water damage?"
+    assert each.invoke(prompt(question)).text.splitlines() == [
+        "The deductible for water damage is $500 per claim. [1]",
+        "The deductible for water damage is $750 per claim. [2]",
+        "Water damage is reported within 72 hours. [4]",
+        "Glass damage has no deductible. [3]",
+    ]
+    assert each.invoke(prompt("Who painted the ceiling of the chapel?")).text == REFUSAL

@@ -3,7 +3,7 @@ import sqlite3
 
 import pytest
 
-from llmapp.server.schemas import AnswerBody, ErrorBody, FieldsBody, HitsBody, ReadyBody
+from llmapp.server.schemas import AnswerBody, ErrorBody, FieldsBody, HitsBody, ReadyBody, SummaryBody
 from llmapp.testing.fakes import ScriptedChatModel
 
 QUESTION = {"question": "How many days of leave do I have?"}
@@ -27,6 +27,29 @@ def test_a_question_is_answered_with_citations_in_the_documented_shape(client):
     assert answer.citations[0].quote == "Every employee has 28 days of paid leave a year."
     assert answer.citations[0].uri.endswith("leave.txt")
     assert answer.usage.output_tokens == 20
+
+
+def test_a_task_is_summarized_with_citations_in_the_documented_shape(make, client_of):
+    model = ScriptedChatModel(answers=["Leave is 28 days [2]; claims are telephoned [1]."])
+    response = client_of(make(chat=model)).post("/api/summarize", json={"task": "What is said?", "words": 40})
+    assert response.status_code == 200, response.text
+    summary = SummaryBody.model_validate(response.json())
+    assert summary.summary == "Leave is 28 days [2]; claims are telephoned [1]."
+    assert [each.quote for each in summary.citations] == [
+        "Every employee has 28 days of paid leave a year.",
+        "Claims are reported by telephone to number 555 0100.",
+    ]
+    assert (summary.documents, summary.rounds, len(summary.requests)) == (2, 0, 1)
+    assert "at most 40 words" in model.requests[0][0].text
+
+
+def test_a_summary_heeds_the_filter_and_the_limits_of_its_body(client):
+    ours = {"task": "What is said?", "where": {"title": "leave"}}
+    assert SummaryBody.model_validate(client.post("/api/summarize", json=ours).json()).documents == 1
+    nothing = client.post("/api/summarize", json={"task": "What?", "where": 'title = "no such"'})
+    assert error_of(nothing, 400).code == "nothing_to_summarize"
+    assert error_of(client.post("/api/summarize", json={"task": "What?", "words": 0}), 400).code == "invalid_request"
+    assert error_of(client.post("/api/summarize", json={"task": " "}), 400).code == "prompt_failed"
 
 
 def test_json_is_utf8_as_it_stands(client):

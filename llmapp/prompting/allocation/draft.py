@@ -65,9 +65,10 @@ class Draft:
         return self._got[section]
 
     def repeats(self, unit: Unit) -> bool:
-        """Whether a unit is one item whose text stands in its section already."""
+        """Whether a unit is one item whose text stands already in its section, which wants no copies."""
         item = unit.items[0]
-        return len(unit.items) == 1 and item.text is not None and (item.section, item.text) in self._texts
+        is_known = len(unit.items) == 1 and item.text is not None and (item.section, item.text) in self._texts
+        return is_known and not unit.section.copies
 
     def bid(self, unit: Unit) -> Bid:
         """What a unit would cost now."""

@@ -27,6 +27,8 @@ def fill(draft: Draft, gains: Iterator[Gain], most_tokens: Mapping[str, int]) ->
         most_tokens: What each section may have, by name.
     """
     for unit, gain in gains:
+        if unit in draft.cut and unit.section.contiguous:  # the rest of it would be a gap
+            return
         if unit in draft.standing or unit in draft.cut or not unit.is_possible:
             continue
         bid = draft.bid(unit)

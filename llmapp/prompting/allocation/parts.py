@@ -70,6 +70,8 @@ class Section:
     contiguous: bool = False
     """Whether the order of its items is fixed and the first that does not fit shuts out all behind it, so that no gap
     arises; else it is skipped."""
+    copies: bool = False
+    """Whether a text may stand that stands already, as where every document is to be heard; else the first of them stands."""
 
     def __post_init__(self) -> None:
         """Check the claim.

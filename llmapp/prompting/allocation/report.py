@@ -84,6 +84,8 @@ class _Why:
         if standing is None:
             reason = self._against(unit)
             return [_line(item, "dropped", reason) for item in unit.items]
+        if standing is not unit and unit.section.contiguous:
+            self._gaps.add(unit.section.name)
         cost = self._draft.standing[standing]
         lines = []
         for item, tokens in zip(standing.items, cost.by_item, strict=True):

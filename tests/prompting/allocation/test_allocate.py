@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -48,6 +49,28 @@ def test_a_contiguous_section_has_no_gap():
     allocation = _allocate(_items(20, 60, 5, section=FIRST), budget=110)
     assert _ids(allocation) == ["first0"]
     assert _reasons(allocation) == {"first0": "fits", "first1": "section full", "first2": "behind a gap"}
+
+
+def test_nothing_stands_behind_what_was_cut_in_a_contiguous_section():
+    sources = Section("second", shrink="sentences", contiguous=True)
+
+    def shorten(item, tokens):
+        return replace(item, tokens=min(tokens, 25), text="beginning")
+
+    def cheaper(kept):  # than the sums say, so that there is room for another when the request is counted
+        return FLOOR_TOKENS + sum(item.tokens for item in kept) // 2
+
+    items = _items(60, 200, 5)
+    allocation = _allocate(items, 100, count=cheaper, sections=(sources,), shorten=shorten)
+    assert _ids(allocation) == ["second0", "second1"]
+    assert _reasons(allocation)["second2"] == "behind a gap"
+    loose = Section("second", shrink="sentences")
+    assert len(_allocate(items, 100, count=cheaper, sections=(loose,), shorten=shorten).kept) == 3
+
+
+def test_copies_stand_where_a_section_wants_them():
+    every = Section("second", copies=True)
+    assert _ids(_allocate(_items(10, 10, texts=["a", "a"]), budget=100, sections=(every,))) == ["second0", "second1"]
 
 
 def test_a_section_takes_no_more_than_its_share_and_the_next_tier_has_the_rest():

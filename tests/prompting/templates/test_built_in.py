@@ -33,8 +33,8 @@ VALUES = {
     "answer_with_sources": {},
     "conversation": {},
     "extract": {"schema": schema_of(Invoice)},
-    "summary_part": {},
-    "summary_whole": {"most_words": 200},
+    "summary_part": {"material": "documents", "most_words": 90},
+    "summary_whole": {"material": "notes", "most_words": 200},
     "sql": {"dialect": "SQLite", "most_rows": 100},
     "route": {"routes": [{"name": "sql", "description": "figures"}, {"name": "documents", "description": "rules"}]},
 }
@@ -74,7 +74,14 @@ def test_its_rules_are_the_same_for_every_question_so_that_a_provider_may_cache_
 
 
 @pytest.mark.parametrize(
-    ("name", "slot"), [("extract", "schema"), ("summary_whole", "most_words"), ("sql", "dialect"), ("route", "routes")]
+    ("name", "slot"),
+    [
+        ("extract", "schema"),
+        ("summary_whole", "material"),
+        ("summary_part", "material"),
+        ("sql", "dialect"),
+        ("route", "routes"),
+    ],
 )
 def test_a_value_that_it_needs_is_asked_for(name, slot):
     lacking = Assembler(BpeCounter(), budget_tokens=900, reserve_output_tokens=0, template=load_template(name))
@@ -113,7 +120,8 @@ def test_those_that_may_refuse_name_the_one_refusal(name):
 
 def test_the_documented_programs_run_one_after_the_other():
     names = {"hits": hits(), "answer": '```json\n{"number": "17", "total_eur": 3200}\n```'}
-    for program in re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL):
+    programs = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    for program in (each for each in programs if "open_app" not in each):  # that one is run by tests/test_docs.py
         exec(program, names)
     assert names["invoice"].total_eur == 3200
     assert len(names["prompt"].sources) == 3

@@ -28,8 +28,8 @@ def identities(library):
 
 def test_without_a_folder_there_are_the_built_in_ones(library):
     assert identities(library) == identities(TemplateLibrary()) == [
-        (f"{name}@1", True)
-        for name in ("answer_with_sources", "conversation", "extract", "route", "sql", "summary_part", "summary_whole")
+        *((f"{name}@1", True) for name in ("answer_with_sources", "conversation", "extract", "route", "sql")),
+        *((f"{name}@2", True) for name in ("summary_part", "summary_whole")),
     ]  # fmt: skip
     assert library.get("sql") == load_template("sql") == load_template("sql@1")
 
