@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from math import prod
 from pathlib import Path
@@ -36,6 +36,10 @@ _Batch: TypeAlias = Annotated[
 _Plot: TypeAlias = Annotated[
     Path | None, typer.Option("--plot", metavar="FILE.html", help="Write it as an HTML page with a plot.")
 ]
+_Days: TypeAlias = Annotated[
+    int, typer.Option("--days", min=1, help="Where no tokens are given: days back whose recorded calls are gone by.")
+]
+_RECORDED_DAYS = 30
 
 
 def forecast(
@@ -51,14 +55,15 @@ def forecast(
         str | None,
         typer.Option("--times", metavar="NxM", help="Also what so many cost once, e.g. 20x25 for 20 examples x 25 prompts."),
     ] = None,
+    days: _Days = _RECORDED_DAYS,
     plot: _Plot = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what requests cost at scale: one, a thousand, a day, a month."""
+    """Say what requests cost at scale: one, a thousand, a day, a month; of given tokens, or as they were recorded."""
     with reported(as_json=as_json):
         shares = (cached_share, retry_share, batch_share)
-        found = _forecast(config, model, (input_tokens, output_tokens), as_of, requests_per_day, shares)
+        found = _forecast(config, model, (input_tokens, output_tokens), as_of, requests_per_day, shares, days)
         once = None if times is None else _product(times)
         if plot is not None:
             from llmapp.cli.cost_pages import forecast_page
@@ -99,6 +104,7 @@ def compare(
     cached_share: _Cached = None,
     retry_share: _Retries = "0",
     batch_share: _Batch = "0",
+    days: _Days = _RECORDED_DAYS,
     plot: _Plot = None,
     config: Config = None,
     as_json: AsJson = False,
@@ -114,6 +120,7 @@ def compare(
             as_of,
             requests_per_day,
             (cached_share, retry_share, batch_share),
+            days,
         )
         request = api.columns[0]
         rates = (gpu_usd_per_hour, input_tokens_per_second, output_tokens_per_second, utilisation, operations_usd_per_month)
@@ -144,6 +151,7 @@ def _forecast(
     as_of: str | None,
     requests_per_day: int,
     shares: tuple[str | None, str, str],
+    days: int,
 ) -> Forecast:
     from llmapp.bootstrap.models import price_book
     from llmapp.config import load_settings
@@ -154,16 +162,29 @@ def _forecast(
     workload = Workload(requests_per_day, None if cached is None else _number(cached), _number(retries), _number(batch))
     book = price_book(settings)
     batch_price = book.price(name, as_of=day, variant="batch") if workload.batch_share else None
-    return forecast(book.price(name, as_of=day), batch_price, _usages(tokens), workload, as_of=day)
+    usages = _recorded(config, name, days) if tokens == (None, None) else [_given(tokens)]
+    return forecast(book.price(name, as_of=day), batch_price, usages, workload, as_of=day)
 
 
-def _usages(tokens: tuple[int | None, int | None]) -> list[Usage]:
-    from llmapp.errors import InvalidRequestError
+def _given(tokens: tuple[int | None, int | None]) -> Usage:
     from llmapp.types import Usage
 
-    if tokens == (None, None):
-        raise InvalidRequestError("a request has tokens", hint="give --input-tokens and --output-tokens")
-    return [Usage(tokens[0] or 0, tokens[1] or 0)]
+    return Usage(tokens[0] or 0, tokens[1] or 0)
+
+
+def _recorded(config: Path | None, model: str, days: int) -> list[Usage]:
+    from llmapp.application import open_app
+    from llmapp.costs.recorded import recorded_usages
+    from llmapp.errors import InvalidRequestError
+
+    since = datetime.now(UTC).date() - timedelta(days=days - 1)
+    with open_app(config) as application:
+        usages = recorded_usages(application.ledger, model, since_day=since.isoformat())
+    if not usages:
+        raise InvalidRequestError(
+            f"no call of {model} is recorded since {since}", hint="give --input-tokens and --output-tokens, or more --days"
+        )
+    return usages
 
 
 def _day(text: str | None) -> date:

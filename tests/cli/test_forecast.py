@@ -63,6 +63,29 @@ def test_negotiated_rates_of_the_settings_win(run, tmp_path):
     assert "llmapp.toml" in done.output
 
 
+def test_without_tokens_it_goes_by_what_was_recorded(run):
+    from llmapp import open_app
+    from llmapp.types import Usage
+
+    with open_app() as application:
+        for tokens in range(1, 101):
+            hold = application.ledger.reserve("openai:gpt-4o", kind="chat", amount_nano_usd=10**9, price={})
+            application.ledger.mark_sent(hold)
+            application.ledger.settle(hold, cost_nano_usd=1, usage=Usage(tokens * 1_000, 10, cache_read_tokens=500))
+        silent = application.ledger.reserve("openai:gpt-4o", kind="chat", amount_nano_usd=10**9, price={})
+        application.ledger.mark_sent(silent)
+        application.ledger.presume(silent)
+        application.ledger.record_free("openai:other", kind="chat", usage=Usage(10**9, 0), price={})
+    columns = json.loads(run("forecast", "--model", "openai:gpt-4o", "--requests-per-day", "10", "--json").output)["columns"]
+    tokens = {column["name"]: column["tokens"]["input_tokens"] for column in columns}
+    assert tokens == {"mean": 50_500, "p50": 50_000, "p95": 95_000}
+    # 2.50 a million in, 1.25 cached, 10 out
+    assert Fraction(columns[0]["usd"]["prediction"]) == (50_000 * Fraction("2.5") + 500 * Fraction("1.25") + 100) / 10**6
+    table = run("forecast", "--model", "openai:gpt-4o", "--requests-per-day", "10").output
+    assert re.search(r"mean +p50 +p95", table)
+    assert run("compare", "--model", "openai:gpt-4o", *GPU).exit_code == 0
+
+
 def test_a_comparison_names_the_break_even_or_says_never(run):
     own = run("compare", *REQUEST, *GPU, "--operations-usd-per-month", "2000")
     assert "in-house from 332,522 requests a month on" in own.output
