@@ -25,6 +25,8 @@ class Caveats:
         self._unnamed = 0
         self.dropped = 0
         """Statements that were let go so that a round gets shorter."""
+        self.is_uncited = False
+        """Whether the summary says something and cites nothing."""
         self.gone = 0
         """Documents that could not be read any more."""
         self.left_out: list[Chunk] = []
@@ -41,6 +43,8 @@ class Caveats:
         return (*self._of_model, *self._sentences(notes_tokens))
 
     def _sentences(self, notes_tokens: int) -> Iterator[str]:
+        if self.is_uncited:
+            yield "the summary cites nothing: what it says cannot be checked against the documents"
         if self.gone:
             yield f"{_many(self.gone, 'document')} could not be read any more when their turn came"
         if self.left_out:

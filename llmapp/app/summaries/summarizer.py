@@ -196,6 +196,7 @@ class _Run:
         self.timings_s["summary"] = time.perf_counter() - clock - self.timings_s["notes"]
         self._keep(step, reply, in_round=0)
         text, citations = cite(reply.text, self._evidence(step.sources))
+        self._caveats.is_uncited = not citations and text != REFUSAL
         return self._finished(documents, text, citations, reply.finish_reason)
 
     async def _answered(self, prompts: Iterator[Prompt]) -> list[list[Note]]:

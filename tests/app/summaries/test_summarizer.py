@@ -197,6 +197,7 @@ def test_a_model_that_writes_no_citations_or_garbage_gets_a_summary_that_says_so
     check_citations(summary, contracts)
     if "marks" in written:
         assert any("named no document" in note for note in summary.notes)
+        assert any("cites nothing" in note for note in summary.notes)
         assert not summary.citations
 
 
