@@ -167,3 +167,11 @@ def test_an_address_of_a_catalog_that_is_none_is_refused_without_showing_it(tmp_
     with pytest.raises(ConfigError, match=r"LLMAPP_CATALOG_URL: .*postgresql://USER@HOST/DATABASE") as caught:
         load_settings(write(tmp_path, ""))
     assert "se@cret" not in str(caught.value)
+
+
+def test_a_batch_price_of_output_alone_is_refused(tmp_path):
+    (tmp_path / "llmapp.toml").write_text(
+        '[prices."openai:x"]\ninput_usd_per_million = 1\nbatch_output_usd_per_million = 1\n', encoding="utf-8"
+    )
+    with pytest.raises(ConfigError, match="needs batch_input_usd_per_million"):
+        load_settings(tmp_path)

@@ -14,9 +14,9 @@ import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, Field, JsonValue, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, JsonValue, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -139,6 +139,12 @@ class PriceSettings(Table):
     """USD for a million output tokens there; with `batch_input_usd_per_million`."""
     usd_per_thousand_searches: Decimal = Field(default=Decimal(0), ge=0)
     """USD for a thousand searches of a rerank API that bills these, as Cohere does; with `input_usd_per_million = 0`."""
+
+    @model_validator(mode="after")
+    def _has_whole_batch_price(self) -> Self:
+        if self.batch_output_usd_per_million is not None and self.batch_input_usd_per_million is None:
+            raise ValueError("batch_output_usd_per_million needs batch_input_usd_per_million")
+        return self
 
 
 class ServerSettings(Table):

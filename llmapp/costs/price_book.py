@@ -47,7 +47,7 @@ class PriceBook:
 
         Args:
             model: Its name, e.g. ``openai:gpt-4o``.
-            as_of: The day, in UTC, at its dearest hour; None is this moment.
+            as_of: The day, in UTC, at its dearest hour; None is this moment. A later day is as far as is known today.
             variant: The endpoint or service tier; one without figures of its own has no known price.
 
         Raises:

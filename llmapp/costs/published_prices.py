@@ -7,9 +7,9 @@ today and of no earlier day.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -57,7 +57,7 @@ def published_price(
         UnknownPriceError: There is no such price.
     """
     found = _find(model)
-    prices = (_price_at(model, found, moment, variant, must_be_dated=must_be_dated) for moment in _moments(when))
+    prices = (_price_at(model, found, moment, variant, must_be_dated=must_be_dated) for moment in _moments(found, when))
     return max(prices, key=lambda price: (price.rates.dearest_input, price.rates.output or 0))
 
 
@@ -74,12 +74,16 @@ def _find(model: str) -> ModelInfo:
     return found
 
 
-def _moments(when: date | datetime) -> Iterator[datetime]:
+def _moments(found: ModelInfo, when: date | datetime) -> list[datetime]:
+    """The moment; or of a day its beginning, or every hour of it where the price depends on the hour."""
+    from genai_prices.types import ModelPrice, TimeOfDateConstraint
+
     if isinstance(when, datetime):
-        yield when
-    else:
-        midnight = datetime.combine(when, time(), UTC)
-        yield from (midnight + timedelta(hours=hour) for hour in range(24))
+        return [when]
+    midnight = datetime.combine(when, time(), UTC)
+    constraints = () if isinstance(found.prices, ModelPrice) else [each.constraint for each in found.prices]
+    is_hourly = any(isinstance(each, TimeOfDateConstraint) for each in constraints)
+    return [midnight + timedelta(hours=hour) for hour in range(24 if is_hourly else 1)]
 
 
 def _price_at(model: str, found: ModelInfo, when: datetime, variant: Variant, *, must_be_dated: bool) -> Price:
@@ -95,8 +99,12 @@ def _price_at(model: str, found: ModelInfo, when: datetime, variant: Variant, *,
     tiers = tuple(
         Tier(start, longer) for start in _tier_starts(published) if (longer := _rates(published, start + 1)) is not None
     )
-    source = f"genai-prices {version('genai-prices')}"
-    return Price(model, rates, source if context is None else f"{source}, {variant}", tiers=tiers)
+    return Price(model, rates, _source() if context is None else f"{_source()}, {variant}", tiers=tiers)
+
+
+@cache
+def _source() -> str:
+    return f"genai-prices {version('genai-prices')}"
 
 
 def _is_dated(found: ModelInfo, when: datetime) -> bool:

@@ -60,6 +60,7 @@ def published_names(provider: str) -> list[str]:
     return [model.id for each in get_snapshot().providers if each.id == wanted for model in each.models]
 
 
+@cache
 def source() -> str:
     """The package and its version."""
     return f"genai-prices {version('genai-prices')}"

@@ -76,7 +76,7 @@ def kv_cache(config: Config) -> KvCache:
         return KvCache(0, note="an encoder keeps nothing between tokens")
     if config.get("kv_lora_rank"):
         return KvCache(None, note="multi-head latent attention: what is kept depends on the server")
-    if kind in _OTHER_STATE or not _OTHER_LAYERS.isdisjoint(config.get("layer_types") or ()):
+    if kind in _OTHER_STATE or not _OTHER_LAYERS.isdisjoint(_layer_kinds(config)):
         return KvCache(None, note="some layers keep a state that is no KV cache")
     if config.get("is_encoder_decoder"):
         return KvCache(None, note="an encoder with a decoder keeps a second cache for what it reads")
@@ -85,6 +85,11 @@ def kv_cache(config: Config) -> KvCache:
     if window := _window(config):
         return KvCache(full.numbers_per_token, is_upper_bound=True, note=f"some layers keep the last {window:,} tokens only")
     return full
+
+
+def _layer_kinds(config: Config) -> list[str]:
+    kinds = config.get("layer_types")
+    return [str(kind) for kind in kinds] if isinstance(kinds, list) else []
 
 
 def max_context_tokens(config: Config) -> int | None:
@@ -109,7 +114,7 @@ def parameter_count(config: Config) -> int | None:
     Raises:
         ModelFileError: An extent is missing.
     """
-    kind = config.get("model_type")
+    kind = str(config.get("model_type"))
     if kind not in _GATED:
         return None
     width, layers, heads = _whole(config, "hidden_size"), _whole(config, "num_hidden_layers"), _heads(config)
@@ -140,7 +145,7 @@ def _feed_forward(config: Config, width: int) -> int:
 
 
 def _is_tied(config: Config) -> bool:
-    return bool(config.get("tie_word_embeddings", config.get("model_type") not in _UNTIED_BY_DEFAULT))
+    return bool(config.get("tie_word_embeddings", str(config.get("model_type")) not in _UNTIED_BY_DEFAULT))
 
 
 def _window(config: Config) -> int | None:

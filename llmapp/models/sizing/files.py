@@ -35,10 +35,15 @@ def shape_of_files(path: Path) -> ModelShape:
         return _of_gguf(_only_gguf(folder))
     config = _read_json(folder / "config.json")
     headers = _headers(folder) if path.is_dir() else [_header(path)] if path.suffix == ".safetensors" else []
-    return _of_config(folder.resolve().name, config, headers)
+    return shape_of_config(folder.resolve().name, config, headers)
 
 
-def _of_config(name: str, config: Mapping[str, Any], headers: list[Mapping[str, Any]]) -> ModelShape:
+def shape_of_config(name: str, config: Mapping[str, Any], headers: list[Mapping[str, Any]]) -> ModelShape:
+    """What ``config.json`` says, with the headers of all safetensors files, of which there may be none.
+
+    Raises:
+        ModelFileError: It does not say enough.
+    """
     text = config_json.text_part(config)
     kv = config_json.kv_cache(text)
     is_packed = bool(config.get("quantization_config"))  # several weights in a number: to count numbers is wrong
@@ -181,8 +186,8 @@ class _Gguf:
     def get(self, key: str) -> Value | None:
         return self._values.get(f"{self.architecture}.{key}")
 
-    def whole(self, key: str) -> int:
-        value = self.get(key)
+    def whole(self, key: str, default: int | None = None) -> int:
+        value = default if self.get(key) is None else self.get(key)
         if not isinstance(value, int) or value < 1:
             raise ModelFileError(f"{self._name} has no {self.architecture}.{key}", hint="name a whole file of a model")
         return value
@@ -200,9 +205,9 @@ def _gguf_kv(file: _Gguf) -> KvCache:
     if isinstance(kv_heads, list) or any(key.startswith(("ssm.", "wkv.", "shortconv.")) for key in file.keys()):  # noqa: SIM118
         return KvCache(None, note="some layers keep a state that is no KV cache")
     heads = file.whole("attention.head_count")
-    key_dim = file.get("attention.key_length") or file.whole("embedding_length") // heads
-    value_dim = file.get("attention.value_length") or key_dim
-    full = full_attention(file.whole("block_count"), int(str(kv_heads or heads)), int(str(key_dim)), int(str(value_dim)))
+    key_dim = file.whole("attention.key_length", file.whole("embedding_length") // heads)
+    value_dim = file.whole("attention.value_length", key_dim)
+    full = full_attention(file.whole("block_count"), file.whole("attention.head_count_kv", heads), key_dim, value_dim)
     if window := file.get("attention.sliding_window"):
         return KvCache(full.numbers_per_token, is_upper_bound=True, note=f"some layers keep the last {window} tokens only")
     return full

@@ -2,14 +2,18 @@
 
 import json
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from counting_models import write_gguf
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from llmapp.errors import InvalidRequestError, ModelFileError, UnknownModelError
+from llmapp.models.sizing.files import shape_of_config
 from llmapp.models.sizing.named import open_model, shape_of
 from llmapp.models.sizing.quantities import GB, GIB, memory_bytes, parameters_of
 
@@ -158,6 +162,25 @@ def test_a_split_gguf_file_is_the_sum_of_its_parts(tmp_path):
 def test_a_gguf_header_says_how_the_context_is_kept(tmp_path, more, numbers):
     file = gguf_with_tensors(tmp_path / "m.gguf", GGUF | more, {"a": (32,)})
     assert shape_of(str(file)).kv_numbers_per_token == numbers
+
+
+@pytest.mark.parametrize("key", ["block_count", "attention.head_count", "attention.head_count_kv", "attention.key_length"])
+def test_a_gguf_header_with_a_senseless_extent_is_a_typed_error(tmp_path, key):
+    file = gguf_with_tensors(tmp_path / "m.gguf", GGUF | {f"llama.{key}": "many"}, {"a": (32,)})
+    with pytest.raises(ModelFileError, match=key):
+        shape_of(str(file))
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_whatever_a_key_of_config_json_holds_it_is_sized_or_a_typed_error(value):
+    for key in (*CONFIG, "head_dim", "layer_types", "sliding_window", "kv_lora_rank", "text_config", "quantization_config"):
+        with suppress(ModelFileError):
+            shape_of_config("model", CONFIG | {key: value}, [])
 
 
 def test_a_gguf_file_of_a_vocabulary_alone_holds_no_model(tmp_path):
