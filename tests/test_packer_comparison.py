@@ -26,6 +26,18 @@ def test_a_pack_over_the_budget_counts_and_one_that_is_refused_does_not(comparis
     assert line == "| a | 25.0 | 7 | 25.0 / 25.0 | 25.0 | 90.0 | 50.0 | 25.0 | 1,000 |"
 
 
+def test_our_own_packers_take_every_task_and_stay_within(comparison):
+    inputs = importlib.import_module("packing_inputs")
+    ours = importlib.import_module("packer_llmapp")
+    counter, text = inputs.Bytes(), "Water damage is reported within 72 hours. 水害は72時間以内に。 " * 60
+    for pack in inputs.packs("prose", text, counter, 6):
+        if pack.task == "text":
+            tokens = counter.count(ours.allocator_text(pack, counter))
+        else:
+            tokens = counter.count_request(ours.assembler_request(pack, counter))
+        assert inputs.fixed_tokens(pack, counter) < tokens <= pack.budget_tokens
+
+
 def test_a_packer_that_loses_the_question_is_no_peer(comparison):
     with pytest.raises(AssertionError, match="lost"):
         comparison.table("text", rows(lost=True))

@@ -42,8 +42,8 @@ def _joined(kept: Sequence[Item]) -> str:
 
 
 def _cut(counter: TokenCounter, item: Item, tokens: int) -> Item | None:
-    text = shortened(item.text or "", fits=lambda text: counter.count(text + JOINT) <= tokens)
-    return None if text is None else replace(item, text=text, tokens=counter.count(text + JOINT))
+    cut = shortened(item.text or "", size=lambda text: counter.count(text + JOINT), most=tokens)
+    return None if cut is None else replace(item, text=cut.shown, tokens=counter.count(cut.shown + JOINT))
 
 
 def assembler_request(pack: Pack, counter: TokenCounter) -> Sequence[Message]:

@@ -282,7 +282,7 @@ def _text(content: str | list[str]) -> str:
 
 
 PACKERS = (
-    Packer("llmapp, allocator", "text", allocator_text, 'sources cut at sentence ends (shrink = "sentences")'),
+    Packer("llmapp, allocator", "text", allocator_text, 'the best source that does not fit is cut (shrink = "sentences")'),
     Packer("promptbudget", "text", promptbudget_text, "pack, lowest_score_first, tokenizer=count", "promptbudget"),
     Packer("contextcram", "text", contextcram_text, "Packer, a source each, drop, CallableTokenizer", "contextcram"),
     Packer("astromesh-context", "text", astromesh_text, "ContextEngine, to_text; budget less the question", "astromesh-context"),

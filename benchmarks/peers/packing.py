@@ -20,6 +20,7 @@ os.environ["TIKTOKEN_CACHE_DIR"] = str(encodings_folder())
 
 from packers import PACKERS, Packer, Sent
 
+from llmapp.errors import LLMAppError
 from llmapp.protocols import TokenCounter
 
 
@@ -70,7 +71,9 @@ def result(packer: Packer, pack: Pack, judge: TokenCounter, counter: TokenCounte
     started = time.process_time()
     try:
         sent: Sent = packer.pack(pack, counter)
-    except Exception as error:  # noqa: BLE001 - each has errors of its own
+    except Exception as error:  # each has errors of its own
+        if not packer.package and not isinstance(error, LLMAppError):
+            raise
         return {"refused": f"{type(error).__name__}: {error}"}
     took_us = (time.process_time() - started) * 1e6
     tokens = judge.count(sent) if isinstance(sent, str) else judge.count_request(sent)
