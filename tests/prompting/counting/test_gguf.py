@@ -22,7 +22,8 @@ TEXTS = [
     "e\u0301\u0301 \U0001f468\u200d\U0001f469 ½ Ⅷ ٣٤ ½",
     *CORPUS[:2],
 ]
-# The patterns that the models' own tokenizer.json have, by llama.cpp's name of them.
+# The patterns that the models' own tokenizer.json have, by llama.cpp's name of them; of tekken and gpt-4o those of llama.cpp
+# itself, which it has in their place. Source: src/llama-vocab.cpp.
 PUBLISHED = {
     "llama-bpe": [
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -32,16 +33,24 @@ PUBLISHED = {
     ],
     "tekken": [
         (
-            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}"
-            r"\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+            r"[^\r\n\p{L}\p{N}]?((?=[\p{L}])([^a-z]))*((?=[\p{L}])([^A-Z]))+|[^\r\n\p{L}\p{N}]?((?=[\p{L}])([^a-z]))+"
+            r"((?=[\p{L}])([^A-Z]))*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
         )
     ],
     "gpt-4o": [
         (
-            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}"
-            r"\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}"
-            r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+            r"[^\r\n\p{L}\p{N}]?((?=[\p{L}])([^a-z]))*((?=[\p{L}])([^A-Z]))+(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]"
+            r"|'[dD])?|[^\r\n\p{L}\p{N}]?((?=[\p{L}])([^a-z]))+((?=[\p{L}])([^A-Z]))*(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]"
+            r"|'[lL][lL]|'[dD])?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
         )
+    ],
+    "deepseek-v3": [
+        r"\p{N}{1,3}",
+        "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
+        (
+            r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*"
+            r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+        ),
     ],
     "smollm": [r"\p{N}", r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"],
 }
@@ -63,7 +72,7 @@ def test_a_byte_level_vocabulary_counts_as_the_tokenizer_that_it_is_from(tmp_pat
 @pytest.mark.parametrize("pre", PUBLISHED)
 @given(text=st.one_of(st.text(max_size=80), st.sampled_from(TEXTS)))
 @settings(max_examples=60)
-def test_words_are_cut_as_the_models_own_tokenizer_cuts_them(pre, text, tmp_path_factory):
+def test_words_are_cut_as_they_are_published(pre, text, tmp_path_factory):
     counter = own(tmp_path_factory.mktemp("gguf"), gguf_of(byte_level(), model="gpt2", pre=pre))
     ours = counter._loaded.tokenizer.pre_tokenizer
     cuts = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in PUBLISHED[pre]]
@@ -92,6 +101,23 @@ def test_sentence_pieces_are_merged_by_score(text, tmp_path_factory):
     pairs = gguf_of(tokenizer, model="llama") | {"tokenizer.ggml.scores": scores}
     counter = own(tmp_path_factory.mktemp("gguf"), pairs)
     assert counter.count(text) == merged_by_score(text, numbers, scores)
+
+
+def test_the_token_for_what_is_unknown_is_found_whole(tmp_path):
+    pairs = gguf_of(sentence_pieces(), model="llama")
+    kinds = [2 if token == "<s>" else 1 for token in pairs["tokenizer.ggml.tokens"]]
+    scores = [-float(number) for number in range(len(kinds))]
+    pairs |= {"tokenizer.ggml.scores": scores, "tokenizer.ggml.token_type": kinds}
+    counter = own(tmp_path, pairs | {"tokenizer.ggml.add_space_prefix": False})
+    assert counter.count("the<s>water") == counter.count("the") + 1 + counter.count("water")
+
+
+@pytest.mark.parametrize(("name", "taken"), [("Phi-3-mini", True), ("Llama 2", False)])
+def test_white_space_behind_a_special_token_belongs_to_it_where_llama_cpp_says_so(tmp_path, name, taken):
+    pairs = gguf_of(byte_level(), model="gpt2", pre="gpt-2") | {"general.name": name}
+    counter = own(tmp_path, pairs)
+    assert (counter.count("<|im_start|>\n\nthe") == counter.count("<|im_start|>the")) is taken
+    assert counter.count("<s>\n\nthe") > counter.count("<s>the"), "not behind the start of text"
 
 
 def test_a_request_counts_what_transformers_makes_of_the_same_template(tmp_path):
