@@ -23,6 +23,8 @@ REFUSAL = "The documents do not answer this question."
 """The whole answer when the sources do not hold one: the template asks for it, the extractive model gives it."""
 
 _QUESTION_END = re.compile(r"^</question-([0-9a-f]{6,})>$", re.MULTILINE)
+_UNFIT = re.compile(r'[\s"<>]+')
+"""What an attribute of a frame is written without."""
 _SOURCE_START = re.compile(r'^<source-([0-9a-f]{6,}) number="[0-9]+" ', re.MULTILINE)
 
 
@@ -48,12 +50,10 @@ def unfenced(answer: str) -> str:
 
 def mark_for(texts: Iterable[str]) -> str:
     """The mark of a request: 12 hexadecimal digits that occur in none of `texts`."""
-    parts = list(texts)
-    digest = hashlib.blake2b(digest_size=6)
-    for part in parts:
-        digest.update(part.encode("utf-8", "surrogatepass") + b"\0")
+    whole = "".join(f"{text}\0" for text in texts)
+    digest = hashlib.blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=6)
     mark = digest.hexdigest()
-    while any(mark in part for part in parts):
+    while mark in whole:
         digest.update(mark.encode())
         mark = digest.hexdigest()
     return mark
@@ -126,4 +126,4 @@ def _mark_of(prompt: str) -> str | None:
 
 
 def _attribute(text: str) -> str:
-    return re.sub(r'[\s"<>]+', " ", text).strip()
+    return _UNFIT.sub(" ", text).strip()

@@ -15,19 +15,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 from llmapp.errors import PromptError, QuestionTooLongError, RetrievalError
 from llmapp.frames import REFUSAL, frame_question, mark_for
-from llmapp.prompting.allocation import Allocation, Item, Span, allocate
+from llmapp.prompting.allocation import Allocation, Item, allocate
 from llmapp.prompting.counting import well_formed
-from llmapp.prompting.evidence import Order, parts_of, shortened
+from llmapp.prompting.evidence import Order, Part, parts_of
 from llmapp.prompting.examples import ExampleItem, Examples, likeness
 from llmapp.prompting.history import Summaries
-from llmapp.prompting.layout import JOINT, Layout, SourceItem, TalkItem, framed
+from llmapp.prompting.layout import Layout, Request, SourceItem, TalkItem
 from llmapp.prompting.reporting import Count, decisions_on, head_tokens, placement_of, shares_of
-from llmapp.prompting.sections import EXAMPLES, SOURCES, sections_of
+from llmapp.prompting.sections import EXAMPLES, sections_of
+from llmapp.prompting.source_items import cut_to, source_items
 from llmapp.prompting.talk import Talk, talk_of
 from llmapp.prompting.templates import PromptTemplate, load_template
 from llmapp.protocols import TokenCounter
@@ -170,8 +170,11 @@ class Assembler:
         )
         examples, problem = self._examples_for(question, history)
         shown = [message for item in examples for message in item.messages]
-        layout = self._layout(well_formed(question), hits, [*shown, *history, *talk.summary])
-        items: list[TalkItem | SourceItem] = [*examples, *talk.items, *self._sources(hits, layout.mark)]
+        parts = parts_of(hits)
+        layout = self._layout(well_formed(question), parts, [*shown, *history, *talk.summary])
+        sources = source_items(parts, mark=layout.mark, counter=self.counter)
+        items: list[TalkItem | SourceItem] = [*examples, *talk.items, *sources]
+        request = cache(layout.request)  # the choice that is sent was counted, and is not rendered again
         framed_question = frame_question(layout.question, mark=layout.mark)
         fixed = {"tools": max(0, count(()) - self.counter.count_request(()))} if tools else {}
         fixed |= {"system": self.counter.count(layout.system.content), "question": self.counter.count(framed_question)}
@@ -180,14 +183,15 @@ class Assembler:
             sections=self._sections,
             budget_tokens=self.budget_tokens,
             fixed=fixed,
-            count_request=lambda kept: count(layout.messages(kept)),
+            count_request=lambda kept: count(request(tuple(kept)).messages),
             similarity=likeness if examples else None,
             shorten=self._shorten,
         )
+        chosen = request(allocation.kept)
         return Prompt(
-            messages=layout.messages(allocation.kept),
-            sources=layout.sources(allocation.kept),
-            report=self._report(items, allocation, layout, fixed=fixed, talk=talk, count=count, measure=measure),
+            messages=chosen.messages,
+            sources=chosen.sources,
+            report=self._report(items, allocation, chosen, layout, fixed=fixed, talk=talk, count=count, measure=measure),
             notes=(*talk.notes(allocation.kept), *problem),
         )
 
@@ -195,6 +199,7 @@ class Assembler:
         self,
         items: Sequence[TalkItem | SourceItem],
         allocation: Allocation,
+        request: Request,
         layout: Layout,
         *,
         fixed: dict[str, int],
@@ -202,11 +207,11 @@ class Assembler:
         count: Count,
         measure: bool,
     ) -> PromptReport:
-        placement = placement_of(allocation, layout, count, tools_tokens=fixed.get("tools", 0)) if measure else None
-        before = layout.talk(allocation.kept)
-        static = [item for item in before if self._is_static(item)]
+        tools_tokens = fixed.get("tools", 0)
+        placement = placement_of(allocation, request, layout, count, tools_tokens=tools_tokens) if measure else None
+        static = [item for item in request.talk if self._is_static(item)]
         static_tokens, before_tokens = head_tokens(
-            layout.head(static), layout.head(before), count=count, tools_tokens=fixed.get("tools", 0)
+            layout.head(static), layout.head(request.talk), count=count, tools_tokens=tools_tokens
         )
         return PromptReport(
             budget_tokens=self.budget_tokens,
@@ -214,7 +219,15 @@ class Assembler:
             reserved_output_tokens=self.reserve_output_tokens,
             is_exact=self._is_exact(talk.items, has_tools="tools" in fixed),
             counter=self.counter.name,
-            decisions=decisions_on(items, allocation, layout, fixed=fixed, older=talk.older, placement=placement),
+            decisions=decisions_on(
+                items,
+                allocation,
+                request,
+                template=self.template.identity,
+                fixed=fixed,
+                older=talk.older,
+                placement=placement,
+            ),
             sections=shares_of(allocation, fixed=fixed, older=talk.older),
             template=self.template.identity,
             static_prefix_tokens=static_tokens,
@@ -232,52 +245,16 @@ class Assembler:
         except RetrievalError as error:
             return [], (f"answered without examples: {error.message}",)
 
-    def _layout(self, question: str, hits: Sequence[Hit], talk: Sequence[Message]) -> Layout:
+    def _layout(self, question: str, parts: Sequence[Part], talk: Sequence[Message]) -> Layout:
         # The mark covers all candidates, chosen or not, so that it does not change while they are chosen.
         untrusted = [question, *(message.content for message in talk)]
-        for hit in sorted(hits, key=lambda hit: (hit.rank, hit.chunk.id)):
-            untrusted += (hit.chunk.title, hit.chunk.heading, hit.chunk.text)
-        return Layout(self.template, self._values, question, mark_for(untrusted), self._order)
-
-    def _sources(self, hits: Sequence[Hit], mark: str) -> list[SourceItem]:
-        """The hits as items, best first: their words, which are counted once, and a frame with the largest number they can get."""
-        score_of = {id(hit.chunk): hit.score for hit in hits}
-        frames: dict[str, int] = {}
-        items = []
-        for part in parts_of(hits):
-            chunk = part.chunk
-            frame = framed(chunk, "", mark=mark, number=len(hits)) + JOINT
-            if frame not in frames:
-                frames[frame] = self.counter.count(frame)
-            items.append(
-                SourceItem(
-                    id=f"{SOURCES} {part.rank}",
-                    section=SOURCES,
-                    tokens=frames[frame] + self.counter.count(chunk.text),
-                    score=score_of[id(chunk)],
-                    text=chunk.text,
-                    span=Span(part.document, chunk.start_char, chunk.end_char),
-                    frame_tokens=frames[frame],
-                    part=part,
-                )
-            )
-        return items
+        for part in parts:
+            untrusted += (part.chunk.title, part.chunk.heading, part.chunk.text)
+        system = Message("system", self.template.render("system", **self._values))
+        return Layout(self.template, system, self._values, question, mark_for(untrusted), self._order)
 
     def _shorten(self, item: Item, tokens: int) -> Item | None:
-        if not isinstance(item, SourceItem):
-            return None
-        chunk, room = item.part.chunk, tokens - item.frame_tokens
-        cut = shortened(chunk.text, size=self.counter.count, most=room)
-        if cut is None:
-            return None
-        beginning = replace(chunk, text=cut.text, end_char=chunk.start_char + len(cut.text))
-        return replace(
-            item,
-            tokens=item.frame_tokens + self.counter.count(cut.shown),
-            text=cut.text,
-            span=Span(item.part.document, beginning.start_char, beginning.end_char),
-            part=item.part._replace(chunk=beginning, is_open=cut.is_within),
-        )
+        return cut_to(item, tokens, self.counter) if isinstance(item, SourceItem) else None
 
     def _is_static(self, item: Item) -> bool:
         return any(section.name == item.section and section.stability == "static" for section in self._sections)

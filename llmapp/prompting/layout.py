@@ -16,7 +16,7 @@ JOINT = "\n\n"
 """Between two sources."""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
 class TalkItem(Item):
     """Messages that stand or fall together: an example, the summary, a turn."""
 
@@ -27,7 +27,7 @@ class TalkItem(Item):
     """Among the examples of a prompt, which stand in the order of their file; 0 for all else."""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
 class SourceItem(Item):
     """A chunk."""
 
@@ -40,10 +40,30 @@ class SourceItem(Item):
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """A choice of items as it is sent."""
+
+    talk: Sequence[TalkItem]
+    """Messages of their own: examples, summary, turns with the oldest first."""
+    passages: Sequence[Passage]
+    """The sources, put together and in order: the first has the number 1."""
+    messages: tuple[Message, ...]
+    """All of it."""
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The sources by their numbers."""
+        passages = enumerate(self.passages, start=1)
+        return tuple(source for number, passage in passages for source in passage.sources(number))
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """All that is fixed before items are chosen."""
 
     template: PromptTemplate
+    system: Message
+    """The rules: the same for every question."""
     values: Mapping[str, object]
     """Of slots of the template besides sources and question."""
     question: str
@@ -51,15 +71,11 @@ class Layout:
     """Of the frames in the last message. It depends on the question, so it stands nowhere else."""
     order: Order
 
-    @property
-    def system(self) -> Message:
-        """The rules: the same for every question."""
-        return Message("system", self.template.render("system", **self.values))
-
-    def messages(self, kept: Iterable[Item]) -> tuple[Message, ...]:
-        """The whole request with these items."""
-        items = list(kept)
-        return (*self.head(self.talk(items)), self.user(self.passages(items)))
+    def request(self, kept: Sequence[Item]) -> Request:
+        """The request with these items."""
+        talk = _in_order([item for item in kept if isinstance(item, TalkItem)])
+        passages = in_order(passages_of(item.part for item in kept if isinstance(item, SourceItem)), self.order)
+        return Request(talk, passages, (*self.head(talk), self.user(passages)))
 
     def head(self, talk: Iterable[TalkItem]) -> tuple[Message, ...]:
         """All messages but the last."""
@@ -73,23 +89,13 @@ class Layout:
             "user", self.template.render("user", **{**self.values, "sources": JOINT.join(framed), "question": question})
         )
 
-    def talk(self, kept: Iterable[Item]) -> list[TalkItem]:
-        """The items that are messages of their own, in order of the prompt: examples, summary, turns with the oldest first."""
-        items = [item for item in kept if isinstance(item, TalkItem)]
-        turns = [item for item in items if item.section == "history"]
-        others = [item for item in items if item.section != "history"]
-        # Two questions that get some of the same examples begin alike as long as they do: chosen by worth, ordered by place.
-        examples = sorted((item for item in others if item.place), key=lambda item: item.place)
-        return [*examples, *(item for item in others if not item.place), *reversed(turns)]
 
-    def passages(self, kept: Iterable[Item]) -> list[Passage]:
-        """The sources, put together and in order."""
-        return in_order(passages_of(item.part for item in kept if isinstance(item, SourceItem)), self.order)
-
-    def sources(self, kept: Iterable[Item]) -> tuple[Source, ...]:
-        """The sources by their numbers."""
-        passages = enumerate(self.passages(kept), start=1)
-        return tuple(source for number, passage in passages for source in passage.sources(number))
+def _in_order(items: Sequence[TalkItem]) -> list[TalkItem]:
+    turns = [item for item in items if item.section == "history"]
+    others = [item for item in items if item.section != "history"]
+    # Two questions that get some of the same examples begin alike as long as they do: chosen by worth, ordered by place.
+    examples = sorted((item for item in others if item.place), key=lambda item: item.place)
+    return [*examples, *(item for item in others if not item.place), *reversed(turns)]
 
 
 def framed_source(passage: Passage, *, mark: str, number: int) -> str:

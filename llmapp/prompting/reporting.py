@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from llmapp.prompting.allocation import REASONS as OF_ITEMS
 from llmapp.prompting.allocation import Allocation
-from llmapp.prompting.layout import Layout, SourceItem, TalkItem
+from llmapp.prompting.layout import Layout, Request, SourceItem, TalkItem
 from llmapp.types import Decision, Message, SectionShare
 
 OLDER = "older than the conversation's beginning"
@@ -41,8 +41,9 @@ class Placement:
 def decisions_on(
     items: Sequence[_Candidate],
     allocation: Allocation,
-    layout: Layout,
+    request: Request,
     *,
+    template: str,
     fixed: dict[str, int],
     older: Sequence[TalkItem],
     placement: Placement | None,
@@ -52,21 +53,21 @@ def decisions_on(
     Args:
         items: All candidates of the allocation.
         allocation: What was chosen.
-        layout: How it stands in the prompt.
+        request: How it stands in the prompt.
+        template: Name and version.
         fixed: Tokens of tools, where there are any, system and question.
         older: Turns that were no candidates.
         placement: What each takes in the prompt; None where that was not asked.
     """
-    found = {
-        item.id: replace(decision, item=item.name, placed_tokens=placement.of_item.get(item.id) if placement else None)
-        for item, decision in zip(items, allocation.decisions, strict=True)
-    }
+    decision_on = {decision.item: decision for decision in allocation.decisions}
+    placed_tokens = placement.of_item if placement else {}
+    found = {item.id: _named(decision_on[item.id], item.name, placed_tokens.get(item.id)) for item in items}
     for item in allocation.trimmed:
         if isinstance(item, SourceItem) and item.part.is_open:
             found[item.id] = replace(found[item.id], reason=WITHIN)
     standing = {item.id for item in allocation.kept}
-    talk = [found[item.id] for item in layout.talk(allocation.kept)]
-    name_of = {_SYSTEM: layout.template.identity}
+    talk = [found[item.id] for item in request.talk]
+    name_of = {_SYSTEM: template}
     *first, question = (
         Decision(
             name_of.get(name, name),
@@ -80,7 +81,12 @@ def decisions_on(
     )
     dropped = [found[item.id] for item in items if item.id not in standing]
     cut_off = [Decision(item.name, item.section, "dropped", item.tokens, OLDER) for item in older]
-    return (*first, *talk, *_of_sources(allocation, layout, found), question, *dropped, *cut_off)
+    return (*first, *talk, *_of_sources(allocation, request, found), question, *dropped, *cut_off)
+
+
+def _named(d: Decision, name: str, placed_tokens: int | None) -> Decision:
+    # Not by `replace`, which takes three times as long: there may be thousands.
+    return Decision(name, d.section, d.outcome, d.tokens, d.reason, d.score, d.marginal_tokens, placed_tokens)
 
 
 def shares_of(allocation: Allocation, *, fixed: dict[str, int], older: Sequence[TalkItem]) -> tuple[SectionShare, ...]:
@@ -107,11 +113,11 @@ def head_tokens(*heads: tuple[Message, ...], count: Count, tools_tokens: int) ->
     return [tokens[head] for head in heads]
 
 
-def placement_of(allocation: Allocation, layout: Layout, count: Count, *, tools_tokens: int) -> Placement:
+def placement_of(allocation: Allocation, request: Request, layout: Layout, count: Count, *, tools_tokens: int) -> Placement:
     """Count the request as it grows, part by part: together they have the tokens of the whole."""
     added = {(_TOOLS, ""): tools_tokens}
     earlier = tools_tokens
-    for key, messages in _growing(allocation, layout):
+    for key, messages in _growing(allocation, request, layout):
         tokens = count(messages)
         added[key] = added.get(key, 0) + tokens - earlier
         earlier = tokens
@@ -119,10 +125,12 @@ def placement_of(allocation: Allocation, layout: Layout, count: Count, *, tools_
     return Placement({kind: tokens for (kind, name), tokens in added.items() if not name}, of_item)
 
 
-def _growing(allocation: Allocation, layout: Layout) -> Iterator[tuple[tuple[str, str], tuple[Message, ...]]]:
+def _growing(
+    allocation: Allocation, request: Request, layout: Layout
+) -> Iterator[tuple[tuple[str, str], tuple[Message, ...]]]:
     """The request with more and more of its parts, and what has come last."""
-    talk, passages = layout.talk(allocation.kept), layout.passages(allocation.kept)
-    id_of = {item.part: item.id for item in allocation.kept if isinstance(item, SourceItem)}
+    talk, passages = request.talk, request.passages
+    id_of = {item.part.rank: item.id for item in allocation.kept if isinstance(item, SourceItem)}
     yield (_QUESTION, ""), (_ASKED,)
     yield (_SYSTEM, ""), (*layout.head(()), _ASKED)
     for number, item in enumerate(talk, start=1):
@@ -132,16 +140,16 @@ def _growing(allocation: Allocation, layout: Layout) -> Iterator[tuple[tuple[str
     for number, passage in enumerate(passages):
         for parts in range(1, len(passage.parts) + 1):
             shown = [*passages[:number], passage.beginning(parts)]
-            yield ("item", id_of[passage.parts[parts - 1]]), (*head, layout.user(shown, is_asked=False))
-    yield (_QUESTION, ""), (*head, layout.user(passages))
+            yield ("item", id_of[passage.parts[parts - 1].rank]), (*head, layout.user(shown, is_asked=False))
+    yield (_QUESTION, ""), request.messages
 
 
-def _of_sources(allocation: Allocation, layout: Layout, found: dict[str, Decision]) -> Iterator[Decision]:
+def _of_sources(allocation: Allocation, request: Request, found: dict[str, Decision]) -> Iterator[Decision]:
     """Of a passage the best part is kept, the others are merged into it; one that is cut stays so called."""
-    id_of = {item.part: item.id for item in allocation.kept if isinstance(item, SourceItem)}
-    for passage in layout.passages(allocation.kept):
+    id_of = {item.part.rank: item.id for item in allocation.kept if isinstance(item, SourceItem)}
+    for passage in request.passages:
         for part in passage.parts:
-            decision = found[id_of[part]]
+            decision = found[id_of[part.rank]]
             if decision.outcome == "kept" and part.rank != passage.rank:
                 decision = replace(decision, outcome="merged", reason="merged")
             elif decision.outcome == "merged" and part.rank == passage.rank:

@@ -20,8 +20,8 @@ messages, templates, catalogs or models.
 """
 
 from llmapp.prompting.allocation.allocator import MIN_USEFUL_TOKENS, allocate
-from llmapp.prompting.allocation.coverage import JOINT_CHARS
 from llmapp.prompting.allocation.parts import (
+    JOINT_CHARS,
     REASONS,
     Allocation,
     CountRequest,

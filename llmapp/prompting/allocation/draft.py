@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from llmapp.prompting.allocation.coverage import Coverage
+from llmapp.prompting.allocation.coverage import Coverage, Passages
 from llmapp.prompting.allocation.parts import Item
 from llmapp.prompting.allocation.units import Unit
 
@@ -23,8 +22,7 @@ class Bid(NamedTuple):
     """Of all of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """What a unit adds."""
 
     tokens: int
@@ -48,7 +46,7 @@ class Draft:
         """Of all that was added with a gain."""
         self._got: defaultdict[str, int] = defaultdict(int)
         self._coverage = Coverage()
-        self._bids: dict[Unit, Bid] = {}  # that never change; shared with copies
+        self._bids: dict[Unit, tuple[Passages | None, Bid]] = {}  # good for these passages; shared with copies
         self._texts: set[tuple[str, str | None]] = set()
 
     def copy(self) -> Draft:
@@ -72,18 +70,21 @@ class Draft:
 
     def bid(self, unit: Unit) -> Bid:
         """What a unit would cost now."""
-        if (bid := self._bids.get(unit)) is not None:
-            return bid
         if not unit.needs and len(unit.items) == 1:
-            cost = _cost(unit, self._coverage, is_scratch=False)
-            bid = Bid((unit,), (cost,), cost.tokens)
-            if unit.items[0].span is None:
-                self._bids[unit] = bid
-            return bid
+            return self._bid_alone(unit)
         units = (*(needed for needed in unit.needs if needed not in self.standing), unit)
         coverage = self._coverage.copy()
-        costs = tuple(_cost(each, coverage, is_scratch=True) for each in units)
+        costs = tuple(_cost(each, coverage) for each in units)
         return Bid(units, costs, sum(cost.tokens for cost in costs))
+
+    def _bid_alone(self, unit: Unit) -> Bid:
+        item = unit.items[0]
+        passages = self._coverage.passages(item)
+        known = self._bids.get(unit)
+        if known is None or known[0] is not passages:
+            cost = _cost_alone(item, self._coverage)
+            known = self._bids[unit] = passages, Bid((unit,), (cost,), cost.tokens)
+        return known[1]
 
     def has_room(self, bid: Bid, most_tokens: Mapping[str, int]) -> bool:
         """Whether a bid is within what is left, and within what each section may have."""
@@ -123,23 +124,23 @@ class Draft:
         other = Draft(left_tokens)
         for unit in sorted(units, key=lambda unit: unit.position):
             is_alone = len(unit.items) == 1
-            coverage = other._coverage if is_alone else other._coverage.copy()
-            cost = _cost(unit, coverage, is_scratch=not is_alone)
+            cost = _cost_alone(unit.items[0], other._coverage) if is_alone else _cost(unit, other._coverage.copy())
             other.add(Bid((unit,), (cost,), 0))
         return other
 
 
-def _cost(unit: Unit, coverage: Coverage, *, is_scratch: bool) -> Cost:
-    """The cost of a unit; a coverage that is scratch holds it afterwards, and charges its items one behind the other."""
-    item = unit.items[0]
-    if len(unit.items) == 1 and item.span is None:
-        return Cost(item.tokens, (item.tokens,))
+def _cost_alone(item: Item, coverage: Coverage) -> Cost:
+    tokens, joins = coverage.charge(item)
+    return Cost(tokens, (tokens,), (item,) if joins else ())
+
+
+def _cost(unit: Unit, coverage: Coverage) -> Cost:
+    """The cost of a unit whose items are charged one behind the other; the coverage holds them afterwards."""
     by_item, joining = [], []
     for item in unit.items:
         tokens, joins = coverage.charge(item)
         by_item.append(tokens)
         if joins:
             joining.append(item)
-        if is_scratch:
-            coverage.add(item)
+        coverage.add(item)
     return Cost(sum(by_item), tuple(by_item), tuple(joining))

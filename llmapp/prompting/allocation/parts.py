@@ -10,6 +10,9 @@ from typing import Literal, NamedTuple, TypeAlias
 from llmapp.errors import PromptError
 from llmapp.types import Decision, SectionShare
 
+JOINT_CHARS = 2
+"""Passages so near to each other are one: a chunk leaves out the white space around it, a blank line at most."""
+
 PINNED = "pinned"
 MINIMUM = "minimum"
 REQUIRED = "required"
@@ -96,7 +99,7 @@ class Span(NamedTuple):
     end_char: int
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Item:
     """A part that may be left out; two are never equal. Subclasses carry what is rendered."""
 
@@ -125,6 +128,8 @@ class Item:
     text is charged. None is charged whole."""
     frame_tokens: int = 0
     """Part of `tokens` that is not text but its frame, which an item that joins a passage does not need."""
+    near_chars: int = JOINT_CHARS
+    """An item joins a passage of the same document from which it is so many characters at most."""
 
     def __post_init__(self) -> None:
         """Check the numbers.

@@ -18,7 +18,7 @@ class CountCache:
 
         Args:
             count: Tokens of a well-formed text.
-            max_entries: Texts whose count is kept, 16 bytes of digest each.
+            max_entries: Texts whose count is kept, 32 bytes of digest each.
         """
         self._count = count
         self._max_entries = max_entries
@@ -28,7 +28,7 @@ class CountCache:
     def __call__(self, text: str) -> int:
         """Tokens of the text, its lone surrogates replaced."""
         text = well_formed(text)
-        key = hashlib.blake2b(text.encode(), digest_size=16).digest()
+        key = hashlib.sha256(text.encode()).digest()
         with self._lock:
             if key in self._counts:
                 self._counts.move_to_end(key)

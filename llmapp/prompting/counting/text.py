@@ -7,7 +7,11 @@ import re
 
 def well_formed(text: str) -> str:
     """The text with each lone surrogate replaced by U+FFFD, one for one: it can be sent, and offsets stay true."""
-    return re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
+    return text
 
 
 def utf8_bytes(text: str) -> int:

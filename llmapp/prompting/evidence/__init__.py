@@ -2,6 +2,6 @@
 
 from llmapp.prompting.evidence.cutting import cut_places, shortened
 from llmapp.prompting.evidence.order import Order, in_order
-from llmapp.prompting.evidence.passages import Part, Passage, parts_of, passages_of
+from llmapp.prompting.evidence.passages import NEAR_CHARS, Part, Passage, parts_of, passages_of
 
-__all__ = ["Order", "Part", "Passage", "cut_places", "in_order", "parts_of", "passages_of", "shortened"]
+__all__ = ["NEAR_CHARS", "Order", "Part", "Passage", "cut_places", "in_order", "parts_of", "passages_of", "shortened"]

@@ -34,6 +34,8 @@ class Part(NamedTuple):
     """Its document and that document's version, among all parts: those of one name agree wherever they overlap."""
     rank: int
     """From 1, the best first."""
+    score: float
+    """As the search gave it."""
     is_open: bool = False
     """Whether it was cut within a sentence."""
 
@@ -88,15 +90,15 @@ class Passage:
 def parts_of(hits: Iterable[Hit]) -> list[Part]:
     """The hits as parts, best first, with the versions of their documents told apart by their texts."""
     ranked = sorted(hits, key=lambda hit: (hit.rank, hit.chunk.id))
-    of_document: defaultdict[str, list[int]] = defaultdict(list)
+    of_document: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
     for index, hit in enumerate(ranked):
-        of_document[hit.chunk.key].append(index)
+        of_document[hit.chunk.key].append((hit.chunk.start_char, hit.chunk.end_char, index))
     names: dict[int, str] = {}
-    for key, indexes in of_document.items():
-        indexes.sort(key=lambda index: (ranked[index].chunk.start_char, ranked[index].chunk.end_char, index))
+    for key, places in of_document.items():
+        indexes = [index for _, _, index in sorted(places)]
         versions = _versions([ranked[index].chunk for index in indexes])
         names.update((index, f"{key}\0{version}") for index, version in zip(indexes, versions, strict=True))
-    return [Part(hit.chunk, names[index], rank) for index, (rank, hit) in enumerate(enumerate(ranked, start=1))]
+    return [Part(hit.chunk, names[index], index + 1, hit.score) for index, hit in enumerate(ranked)]
 
 
 def passages_of(parts: Iterable[Part]) -> list[Passage]:

@@ -32,7 +32,7 @@ MOST_CANDIDATES = 50
 """So many are counted and compared for a prompt; their frames alone, 45 tokens each, are most of a budget of 3,000."""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
 class ExampleItem(TalkItem):
     """An example."""
 

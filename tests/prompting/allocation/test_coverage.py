@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,12 +27,23 @@ def test_each_character_is_charged_once_and_each_passage_has_one_frame_at_least(
         charged, joins = coverage.charge(_item(span))
         near = range(span.start_char - JOINT_CHARS - 1, span.end_char + JOINT_CHARS + 1)
         assert joins == any((span.document, place) in held for place in near)
-        assert charged <= len(characters - held) + (0 if joins else 10)
+        assert charged <= len(characters - held) + (1 if joins else 10)  # a line end, or the frame
         coverage.add(_item(span))
         held |= characters
         tokens += charged
     # The white space between two passages that became one is not charged again.
     assert tokens >= len(held) - JOINT_CHARS * len(spans)
+
+
+def test_an_item_over_a_gap_that_is_shown_within_a_passage_is_charged_without_a_frame():
+    coverage = Coverage()
+    coverage.add(_item(Span("a", 0, 100)))
+    far = Item("i", "sources", 60, span=Span("a", 150, 200), frame_tokens=10, near_chars=50)
+    assert coverage.charge(far) == (51, True)
+    assert coverage.charge(replace(far, near_chars=49)) == (60, False)
+    coverage.add(far)
+    between = _item(Span("a", 110, 140))
+    assert coverage.charge(between) == (40, False)  # the gap is not covered: its words are new
 
 
 def test_an_item_without_a_span_is_charged_whole_and_covers_nothing():
