@@ -10,8 +10,8 @@ have as many tokens, counted on the finished text, and none frames its passages.
     knapsack   the most score that fits
     ours       best first, new text charged alone, overlaps one passage, the best that does not fit cut
 
-Speed: 1,000 items whose tokens are counted into 128,000, beside joining the same texts; in seconds of the processor, for other
-programs may run.
+Speed: 1,000 items whose tokens are counted into 128,000, beside joining the same texts; then whole assemblies, of chunks that
+are counted. In seconds of the processor, for other programs may run.
 """
 
 from __future__ import annotations
@@ -30,10 +30,12 @@ from itertools import accumulate
 
 from evaluation_data import data_folder
 
+from llmapp.prompting import Assembler
 from llmapp.prompting.allocation import Item, Section, Span, allocate
 from llmapp.prompting.allocation.exact import best_units
 from llmapp.prompting.counting import BpeCounter
 from llmapp.prompting.evidence import shortened
+from llmapp.types import Chunk, Hit, Message, Tool
 from llmapp.words.analysis import Words
 
 BUDGETS = (300, 500, 1_000, 2_000)
@@ -236,24 +238,15 @@ def evidence() -> None:
     print(f"counts of the whole request: {statistics.mean(COUNTS):.2f} on average, {max(COUNTS)} at most")
 
 
-def speed() -> None:
+def drawn_texts(number: int) -> list[str]:
     drawn = random.Random(1)  # noqa: S311 - texts, not secrets
-    vocabulary = [
-        "water",
-        "damage",
-        "is",
-        "reported",
-        "within",
-        "72",
-        "hours",
-        "to",
-        "the",
-        "adjuster",
-        "who",
-        "calls",
-        "back",
-    ]
-    texts = [" ".join(drawn.choices(vocabulary, k=drawn.randint(80, 320))) for _ in range(1_000)]
+    words = ["water", "damage", "is", "reported", "within", "72", "hours", "to", "the", "adjuster", "who", "calls", "back"]
+    return [" ".join(drawn.choices(words, k=drawn.randint(80, 320))) for _ in range(number)]
+
+
+def speed() -> None:
+    drawn = random.Random(2)  # noqa: S311 - values, not secrets
+    texts = drawn_texts(1_000)
     for name, valued in (("by order", False), ("by calibrated value", True)):
         items = [
             Item(f"{n}", "sources", COUNT(text) + 1, value=drawn.random() if valued else None, text=text)
@@ -284,6 +277,46 @@ def speed() -> None:
         )
 
 
+class TimedCounter(BpeCounter):
+    """Knows how long whole requests took to count, and how many there were."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        super().__init__()
+        self.requests_s: list[float] = []
+
+    def count_request(self, messages: Sequence[Message], *, tools: Sequence[Tool] = ()) -> int:
+        """As OpenAI's models do, and time it."""
+        started = time.process_time()
+        tokens = super().count_request(messages, tools=tools)
+        self.requests_s.append(time.process_time() - started)
+        return tokens
+
+
+def assemblies() -> None:
+    for number, budget_tokens in ((1_000, 128_000), (50, 8_000), (8, 3_000)):
+        counter = TimedCounter()
+        assembler = Assembler(counter, budget_tokens=budget_tokens, reserve_output_tokens=500)
+        chunks = [
+            Chunk(f"c{n}", "s", f"d{n}", "u", "Handbook", text, 0, len(text)) for n, text in enumerate(drawn_texts(number))
+        ]
+        hits = [Hit(chunk, 1 / rank, rank, "fused") for rank, chunk in enumerate(chunks, start=1)]
+        took: list[tuple[float, float]] = []
+        for turn in range(21):
+            counter.requests_s.clear()
+            started = time.process_time()
+            assembler.assemble(
+                f"What is reported {turn}?", hits
+            )  # another mark each time: only the chunks are counted before
+            took.append((time.process_time() - started, sum(counter.requests_s)))
+        whole_s = statistics.median(whole for whole, _ in took)
+        apart_s = statistics.median(whole - counting for whole, counting in took)
+        print(
+            f"{number:,} hits into {budget_tokens:,} tokens: {whole_s * 1e3:.1f} ms, {apart_s * 1e3:.1f} without counts of requests"
+        )
+
+
 if __name__ == "__main__":
     speed()
+    assemblies()
     evidence()
