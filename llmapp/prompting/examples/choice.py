@@ -31,6 +31,13 @@ VectorsOf: TypeAlias = "Callable[[Sequence[str]], Sequence[FloatArray]]"
 MOST_CANDIDATES = 50
 """So many are counted and compared for a prompt; their frames alone, 45 tokens each, are most of a budget of 3,000."""
 
+_LEAST_OF_BEST = 0.5
+"""One that is not half as similar to the question as the nearest is no candidate: such are of the question's topic no more often than
+chance has it (benchmarks/example_gain.py)."""
+
+_LIKENESS_POWER = 3
+"""Cosines of unlike questions of one topic are about one half. Taken as they are, they choose other topics: worse than no diversity."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
 class ExampleItem(TalkItem):
@@ -74,7 +81,7 @@ class Examples:
         """The candidates of a prompt, best first.
 
         Args:
-            question: What they are to be similar to; one that is not at all is no candidate.
+            question: What they are to be similar to; one that is not half as similar as the nearest is no candidate.
             section: Where they stand. In a static one they are taken in their order.
             counter: Counts each as it is rendered.
 
@@ -100,17 +107,17 @@ class Examples:
         return [
             _item(self._examples[index], index + 1, section, counter, value=worth[index], vector=vectors[index])
             for index in best
-            if worth[index] > 0
+            if worth[index] > 0 and worth[index] >= _LEAST_OF_BEST * worth[best[0]]
         ]
 
 
 def likeness(first: Item, second: Item) -> float:
-    """How far two examples are of the same, from 0 to 1: the cosine of their questions; 0 of anything else."""
+    """How far two examples are of the same, from 0 to 1: the cosine of their questions, cubed; 0 of anything else."""
     if not (isinstance(first, ExampleItem) and isinstance(second, ExampleItem)):
         return 0.0
     if first.vector is None or second.vector is None:
         return 0.0
-    return min(1.0, max(0.0, float(first.vector @ second.vector)))
+    return min(1.0, max(0.0, float(first.vector @ second.vector))) ** _LIKENESS_POWER
 
 
 def _item(

@@ -53,18 +53,34 @@ def test_of_examples_that_say_the_same_one_stands_and_another_kind_beside_it():
     assert standing(prompt) == ["example 1", "example 3"]
 
 
-def test_one_that_is_not_like_the_question_at_all_is_no_candidate():
-    report = assembler().assemble("water?", []).report
-    named = {d.item for d in report.decisions if d.section == "examples"}
-    assert named == {"example 1", "example 2", "example 3", "example 4"}
+def test_one_that_is_not_half_as_like_the_question_as_the_nearest_is_no_candidate():
+    def named(question):
+        report = assembler().assemble(question, []).report
+        return {d.item for d in report.decisions if d.section == "examples"}
+
+    assert named("water?") == {"example 1", "example 2", "example 3"}
+    assert named("glass?") == {"example 4"}
 
 
-def test_examples_stand_in_the_order_of_their_file_so_that_two_prompts_begin_alike():
-    prompt = assembler().assemble("glass?", [])
-    assert standing(prompt) == ["example 1", "example 2", "example 3", "example 4"]
-    assert next(d.score for d in prompt.report.decisions if d.item == "example 4") > 0.9
-    other = assembler().assemble("water?", [])
-    assert other.messages[:-1] == prompt.messages[:-1]
+def test_where_the_nearest_is_unlike_the_question_none_is_a_candidate():
+    only = Examples([EXAMPLES[4]], vector_of=vector_of)
+    assert standing(assembler(examples=only).assemble("water?", [])) == []
+
+
+def test_examples_of_one_topic_stand_beside_each_other_before_one_of_another():
+    vectors = {"q": (1, 0, 0), "same": (0.8, 0.6, 0), "also": (0.8, -0.3, 0.52), "other": (0.45, 0.6, 0.66)}
+    examples = Examples(
+        [Example(name, "x") for name in ("same", "other", "also")],
+        vector_of=lambda text: np.array(vectors[text], np.float32),
+    )
+    assert standing(assembler(max_tokens=2 * ONE + 6, examples=examples).assemble("q", [])) == ["example 1", "example 3"]
+
+
+def test_examples_stand_in_the_order_of_their_file_so_the_best_may_stand_last():
+    prompt = assembler().assemble("fire", [])
+    assert standing(prompt) == ["example 2", "example 3"]
+    assert next(d.score for d in prompt.report.decisions if d.item == "example 3") > 0.9
+    assert standing(assembler().assemble("water?", [])) == ["example 1", "example 2", "example 3"]
 
 
 def test_the_tokens_of_the_examples_are_in_the_proof():
