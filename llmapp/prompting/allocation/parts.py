@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from llmapp.errors import PromptError
 from llmapp.types import Decision, SectionShare
@@ -59,7 +59,8 @@ class Section:
     weight: float = 1.0
     """Its part of what its tier has, in proportion to the others there, within minimum and maximum. From 0."""
     min_tokens: int = 0
-    """Its best items stand until they come to so many tokens, or there are no more; else the budget is exceeded."""
+    """Its best items stand until they come to so many tokens, or there are no more; else the budget is exceeded. Where its items
+    are too large for both minimum and maximum, the minimum holds."""
     max_tokens: int | None = None
     """Most tokens of its items, whatever room there is; None is no such limit. Pinned items stand all the same."""
     max_share: float = 1.0
@@ -72,7 +73,7 @@ class Section:
     """What becomes of the best item that does not fit: it is left out, or cut: at the end of a sentence where that is near enough."""
     contiguous: bool = False
     """Whether the order of its items is fixed and the first that does not fit shuts out all behind it, so that no gap
-    arises; else it is skipped."""
+    arises, but for an item that is pinned or that another one requires; else it is skipped."""
     copies: bool = False
     """Whether a text may stand that stands already, as where every document is to be heard; else the first of them stands."""
 
@@ -82,9 +83,14 @@ class Section:
         Raises:
             PromptError: A number is out of its range, or the minimum is over the maximum.
         """
-        if self.weight < 0 or self.min_tokens < 0 or not 0 <= self.max_share <= 1:
+        if not (0 <= self.weight < math.inf and self.min_tokens >= 0 and 0 <= self.max_share <= 1):
             raise PromptError(
                 f"section {self.name} has a claim out of range", hint="weight and min_tokens from 0, max_share from 0 to 1"
+            )
+        if self.stability not in get_args(Stability) or self.shrink not in get_args(Shrink):
+            raise PromptError(
+                f"section {self.name} has stability {self.stability!r} and shrink {self.shrink!r}",
+                hint=f"stability is one of {', '.join(get_args(Stability))}; shrink of {', '.join(get_args(Shrink))}",
             )
         if self.max_tokens is not None and self.max_tokens < self.min_tokens:
             raise PromptError(f"section {self.name} has a minimum over its maximum", hint="raise max_tokens")
@@ -135,13 +141,16 @@ class Item:
         """Check the numbers.
 
         Raises:
-            PromptError: Tokens or value are below 0, the frame is larger than the whole, or a number is none.
+            PromptError: Tokens or value are below 0, the frame is larger than the whole, a number is none, or `requires` is a
+                text.
         """
-        is_worth = (self.value is None or self.value >= 0) and (self.score is None or not math.isnan(self.score))
+        if not isinstance(self.requires, tuple):
+            raise PromptError(f"item {self.id} requires what is no tuple", hint="requires is a tuple of ids")
+        is_worth = (self.value is None or 0 <= self.value < math.inf) and (self.score is None or not math.isnan(self.score))
         if not (0 <= self.frame_tokens <= self.tokens and is_worth):
             raise PromptError(
                 f"item {self.id} has a number out of range",
-                hint="tokens and value from 0, frame_tokens within tokens, no NaN",
+                hint="tokens and value from 0, frame_tokens within tokens, no NaN and no infinite value",
             )
 
 

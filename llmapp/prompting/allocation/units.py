@@ -40,6 +40,15 @@ class Unit:
         """Whether one of its items must stand."""
         return any(item.pinned for item in self.items)
 
+    @property
+    def may_be_cut(self) -> bool:
+        """Whether it is one item that requires no other."""
+        return len(self.items) == 1 and not self.needs and self.is_possible
+
+    def cut_to(self, part: Item) -> Unit:
+        """The unit of a part of its item."""
+        return Unit((part,), self.section, self.value, self.place, self.position, whole=self)
+
 
 def units_of(items: Sequence[Item], sections: Sequence[Section]) -> list[Unit]:
     """All units, by section in the order of `sections`; within one best first.

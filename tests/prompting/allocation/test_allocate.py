@@ -1,3 +1,4 @@
+import itertools
 import math
 from dataclasses import replace
 
@@ -155,6 +156,103 @@ def test_a_minimum_that_the_best_overshoots_is_filled_with_the_smallest():
     assert caught.value.sections == {"system": 6, "question": 4, "examples": 35}
 
 
+def _cut(item, tokens):
+    """Cuts anywhere."""
+    return Item(item.id, item.section, min(item.tokens, tokens), item.value) if tokens > 0 else None
+
+
+def test_a_minimum_goes_before_a_maximum_where_no_item_is_small_enough_for_both():
+    capped = Section("examples", min_tokens=10, max_tokens=30)
+    assert _ids(_allocate(_items(40, section=capped), 100, sections=(capped,))) == ["examples0"]
+    assert _ids(_allocate(_items(40, 20, section=capped), 100, sections=(capped,))) == ["examples1"]
+    twice = Section("examples", min_tokens=50, max_tokens=60)
+    assert _ids(_allocate(_items(40, 40, 5, section=twice), 200, sections=(twice,))) == [
+        "examples0",
+        "examples1",
+        "examples2",
+    ]
+    order = Section("examples", min_tokens=10, max_tokens=30, contiguous=True)
+    assert _ids(_allocate(_items(40, 5, section=order), 100, sections=(order,))) == ["examples0"]
+
+
+def test_a_minimum_that_must_go_over_its_maximum_is_cut_where_its_section_may_be():
+    capped = Section("sources", min_tokens=10, max_tokens=30, shrink="sentences")
+    allocation = _allocate(_items(40, section=capped), 100, sections=(capped,), shorten=_cut)
+    assert [(item.id, item.tokens) for item in allocation.trimmed] == [("sources0", 30)]
+
+
+def test_the_least_that_makes_a_minimum_is_found_before_the_budget_is_called_too_small():
+    one = Section("one", min_tokens=100)
+    assert _ids(_allocate(_items(300, 110, 60, 70, section=one), 120, sections=(one,))) == ["one1"]
+    first, second = Section("first", min_tokens=50), Section("second", min_tokens=50)
+    items = [*_items(50, 30, 29, section=first), *_items(90, 50, section=second)]
+    assert _ids(_allocate(items, 110, sections=(first, second))) == ["first0", "second1"]
+    with pytest.raises(TokenBudgetExceededError) as caught:
+        _allocate(items, 109, sections=(first, second))
+    assert caught.value.needed_tokens == 110
+
+
+def test_a_minimum_that_no_whole_item_fits_is_made_by_a_part():
+    sources = Section("sources", min_tokens=100, shrink="sentences")
+    allocation = _allocate(_items(931, 50, section=sources), 600, sections=(sources,), shorten=_cut)
+    assert [(item.id, item.tokens) for item in allocation.kept] == [("sources0", 590)]
+    assert _reasons(allocation) == {"sources0": "cut", "sources1": "over budget"}
+    with pytest.raises(TokenBudgetExceededError):
+        _allocate(_items(931, 50, section=sources), 109, sections=(sources,), shorten=_cut)
+
+
+@given(
+    st.lists(st.integers(1, 60), min_size=1, max_size=8),
+    st.integers(1, 120),
+    st.none() | st.integers(0, 60),
+    st.integers(10, 250),
+)
+def test_a_minimum_holds_or_the_budget_is_truly_too_small(tokens, minimum, spare, budget):
+    section = Section("one", min_tokens=minimum, max_tokens=None if spare is None else minimum + spare)
+    sums = {sum(chosen) for size in range(len(tokens) + 1) for chosen in itertools.combinations(tokens, size)}
+    enough = [total for total in sums if total >= min(minimum, sum(tokens))]
+    try:
+        allocation = _allocate(_items(*tokens, section=section), budget, sections=(section,))
+    except TokenBudgetExceededError as error:
+        needed_tokens = error.needed_tokens
+    else:
+        needed_tokens = None
+    assert needed_tokens in {None, FLOOR_TOKENS + min(enough)}
+    assert (needed_tokens is None) == (FLOOR_TOKENS + min(enough) <= budget)
+    if needed_tokens is not None:
+        return
+    got = allocation.sections[0].got_tokens
+    assert got in enough
+    assert got + FLOOR_TOKENS <= budget
+    if section.max_tokens is not None and got > section.max_tokens:
+        assert not any(minimum <= total <= section.max_tokens for total in sums)
+        assert got - max(item.tokens for item in allocation.kept) < minimum
+
+
+def test_an_item_that_cannot_be_cut_does_not_keep_the_next_from_it():
+    sources = Section("sources", shrink="sentences")
+    items = _items(400, 300, section=sources, texts=["table", "prose"])
+    allocation = _allocate(
+        items, 200, sections=(sources,), shorten=lambda item, tokens: _cut(item, tokens) if item.text == "prose" else None
+    )
+    assert [(item.id, item.tokens) for item in allocation.kept] == [("sources1", 190)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        (lambda: _allocate(_items(1), -60), "the budget is -60 tokens"),
+        (lambda: _allocate(_items(1), 60, optimizer="exakt"), "no optimizer 'exakt'"),
+        (lambda: Section("a", stability="statik"), "stability 'statik'"),
+        (lambda: Section("a", shrink="cut"), "shrink 'cut'"),
+        (lambda: Item("a", "second", 5, requires="bc"), "requires what is no tuple"),
+    ],
+)
+def test_what_is_misspelt_or_of_the_wrong_kind_is_refused(wrong, match):
+    with pytest.raises(PromptError, match=match):
+        wrong()
+
+
 def test_a_tier_is_shared_by_weight_and_what_one_does_not_want_flows_on():
     one, two, three = (Section(name, weight=weight) for name, weight in (("one", 1), ("two", 3), ("three", 1)))
     items = [item for section in (one, two) for item in _items(*[10] * 40, section=section)]
@@ -233,14 +331,18 @@ def test_items_that_contradict_each_other_are_refused_with_a_hint(items, message
 
 
 @pytest.mark.parametrize(
-    "numbers", [{"tokens": -1}, {"frame_tokens": 9}, {"value": -0.1}, {"value": math.nan}, {"score": math.nan}]
+    "numbers",
+    [{"tokens": -1}, {"frame_tokens": 9}, {"value": -0.1}, {"value": math.nan}, {"value": math.inf}, {"score": math.nan}],
 )
 def test_an_item_with_a_number_out_of_range_is_refused(numbers):
     with pytest.raises(PromptError, match="out of range"):
         Item("a", "second", **{"tokens": 5, **numbers})
 
 
-@pytest.mark.parametrize("claim", [{"weight": -1}, {"max_share": 1.1}, {"min_tokens": 9, "max_tokens": 8}])
+@pytest.mark.parametrize(
+    "claim",
+    [{"weight": -1}, {"weight": math.inf}, {"weight": math.nan}, {"max_share": 1.1}, {"min_tokens": 9, "max_tokens": 8}],
+)
 def test_a_section_with_a_claim_out_of_range_is_refused(claim):
     with pytest.raises(PromptError, match="section a has"):
         Section("a", **claim)

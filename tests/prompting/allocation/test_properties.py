@@ -58,10 +58,12 @@ TEXTS = [
 LONG = "0123456789 abcdefghij" * 5_000
 SECTIONS = (
     Section("tools", tier=2, max_tokens=60, stability="static"),
-    Section("examples", tier=3, weight=2, min_tokens=10, max_share=0.5),
+    Section("examples", tier=3, weight=2, min_tokens=10, max_tokens=90, max_share=0.5),
     Section("history", tier=1, max_share=0.4, contiguous=True),
     Section("sources", tier=3, weight=5, shrink="sentences"),
 )
+CLAIMED = (*SECTIONS[:3], Section("sources", tier=3, weight=5, min_tokens=20, max_tokens=240, shrink="sentences"))
+"""With a section that has both a minimum and a maximum, and may be cut."""
 
 
 def rendered(kept):
@@ -157,7 +159,8 @@ def test_the_whole_request_fits_and_every_promise_is_kept(name, data):
     candidates = _without_missing(data.draw(items(count)))
     budget = data.draw(st.integers(1, 400))
     optimizer = data.draw(st.sampled_from(["greedy", "exact"]))
-    allocation = _allocate_or_none(candidates, budget, count, optimizer=optimizer)
+    sections = data.draw(st.sampled_from([SECTIONS, CLAIMED]))
+    allocation = _allocate_or_none(candidates, budget, count, optimizer=optimizer, sections=sections)
     if allocation is None:
         return
     assert count(rendered(allocation.kept)) == allocation.used_tokens <= budget
@@ -175,20 +178,22 @@ def test_the_whole_request_fits_and_every_promise_is_kept(name, data):
         assert set(by_id[item_id].requires) <= kept
         group = by_id[item_id].group
         assert group is None or {item.id for item in candidates if item.group == group} <= kept
-    _check_sections(allocation, candidates)
+    _check_sections(allocation, candidates, sections)
     assert allocation.counts <= 10 + math.log2(len(candidates) + 1)
-    again = _allocate(candidates, budget, count, optimizer=optimizer)
+    again = _allocate(candidates, budget, count, optimizer=optimizer, sections=sections)
     assert rendered(again.kept) == rendered(allocation.kept)
     assert (again.decisions, again.sections, again.counts) == (allocation.decisions, allocation.sections, allocation.counts)
 
 
-def _check_sections(allocation, candidates):
+def _check_sections(allocation, candidates, sections):
     forced = any(item.pinned or item.requires for item in candidates)
-    for section, share in zip(SECTIONS, allocation.sections, strict=True):
+    for section, share in zip(sections, allocation.sections, strict=True):
         assert share.name == section.name
         assert share.got_tokens == _reckoned(allocation, section.name)
-        if section.max_tokens is not None and not forced:
-            assert share.got_tokens <= section.max_tokens
+        if section.max_tokens is not None and not forced and share.got_tokens > section.max_tokens:
+            assert section.min_tokens
+            standing = [d.marginal_tokens for d in allocation.decisions if d.section == section.name and d.marginal_tokens]
+            assert any(item.group for item in candidates) or share.got_tokens - max(standing) < section.min_tokens
         if share.got_tokens < section.min_tokens:
             dropped = {d.reason for d in allocation.dropped if d.section == section.name}
             assert dropped <= {"duplicate text", "requirement missing"}
