@@ -23,7 +23,7 @@ class TokenBudgetExceededError(PromptError, code="token_budget_exceeded"):
         table = ", ".join(f"{name} {tokens}" for name, tokens in sections.items())
         super().__init__(
             f"the smallest prompt needs {needed_tokens} tokens, the budget has {available_tokens} ({table})",
-            hint="shorten the question, raise prompt.budget_tokens, or choose a model with a larger window",
+            hint="shorten the question, raise prompt.budget_tokens, ask for shorter answers, or choose a model with a larger window",
         )
         self.needed_tokens = needed_tokens
         self.available_tokens = available_tokens

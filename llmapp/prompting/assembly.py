@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import cache, partial
+from typing import get_args
 
 from llmapp.errors import PromptError, QuestionTooLongError, RetrievalError
 from llmapp.frames import REFUSAL, frame_question, mark_for
@@ -70,12 +71,19 @@ class Assembler:
             examples: Worked examples to choose from for every question; None are none.
 
         Raises:
+            PromptError: The budget or the reserve is below 0, or there is no such order.
             TemplateError: The head of the template has a section that is none.
         """
+        if budget_tokens < 0 or reserve_output_tokens < 0:
+            raise PromptError(
+                f"a budget of {budget_tokens:,} tokens and a reserve of {reserve_output_tokens:,}", hint="both are 0 or more"
+            )
+        if order not in get_args(Order):
+            raise PromptError(f"there is no order {order!r}", hint=f"one of {', '.join(get_args(Order))}")
         self.counter = counter
         self.budget_tokens = budget_tokens
         if context_window_tokens is not None:
-            self.budget_tokens = min(budget_tokens, context_window_tokens - reserve_output_tokens)
+            self.budget_tokens = max(0, min(budget_tokens, context_window_tokens - reserve_output_tokens))
         self.reserve_output_tokens = reserve_output_tokens
         self.max_question_chars = max_question_chars
         self.template = template or load_template()
@@ -105,7 +113,7 @@ class Assembler:
         """
         return Assembler(
             counter,
-            budget_tokens=budget_tokens or self._given_budget_tokens,
+            budget_tokens=self._given_budget_tokens if budget_tokens is None else budget_tokens,
             reserve_output_tokens=reserve_output_tokens,
             context_window_tokens=context_window_tokens,
             max_question_chars=self.max_question_chars,

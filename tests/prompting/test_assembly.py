@@ -173,6 +173,12 @@ def test_a_window_that_is_all_answer_is_a_typed_error():
     assert set(caught.value.sections) == {"system", "question"}
 
 
+@pytest.mark.parametrize("wrong", [{"reserve_output_tokens": -500}, {"budget_tokens": -1}, {"order": "edge"}], ids=str)
+def test_limits_and_orders_that_are_none_are_refused(wrong):
+    with pytest.raises(PromptError, match=r"reserve of|no order 'edge'"):
+        Assembler(COUNTERS[0], **{"budget_tokens": 3_000, "reserve_output_tokens": 500, **wrong})
+
+
 def test_old_turns_are_left_out_first_and_never_split():
     history = [
         Message("assistant", "I speak before being asked."),

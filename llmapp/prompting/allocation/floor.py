@@ -166,7 +166,10 @@ def _smallest_first(_draft: Draft, queue: Sequence[Unit], _missing_tokens: int) 
 
 
 def _least_sum(draft: Draft, queue: Sequence[Unit], missing_tokens: int) -> Sequence[Unit]:
-    """Those whose tokens come to the least that is enough, by sums of subsets: bit n of a number says that n can be reached."""
+    """First those whose tokens come to the least that is enough, by sums of subsets: bit n of a number says that n can be reached.
+
+    The others follow, should these come to less beside each other, as overlapping spans and equal texts do.
+    """
     free = [unit for unit in queue if unit not in draft.standing and unit.is_possible]
     if missing_tokens <= 0 or not free or queue[0].section.contiguous:
         return queue
@@ -183,4 +186,4 @@ def _least_sum(draft: Draft, queue: Sequence[Unit], missing_tokens: int) -> Sequ
         if not without >> target & 1:
             chosen.append(unit)
             target -= unit.tokens
-    return chosen[::-1]
+    return [*reversed(chosen), *(unit for unit in _smallest_first(draft, queue, missing_tokens) if unit not in chosen)]
