@@ -219,7 +219,11 @@ class Parts:
             return self._given_ledger
         # A hold must outlive the call it is for.
         lease_s = 2 * self.settings.model_options.timeout_s + 60
-        return Ledger(self.settings.state / "ledger.db", self.settings.budgets.all_limits(), lease_s=lease_s)
+        url, file = self.settings.catalog_url, self.settings.state / "ledger.db"
+        limits = self.settings.budgets.all_limits()
+        if url is None:
+            return Ledger(file, limits, lease_s=lease_s)
+        return Ledger(url.get_secret_value(), limits, lease_s=lease_s, former=file)
 
     @part
     def prices(self) -> PriceBook:

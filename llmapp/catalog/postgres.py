@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Literal
 
 from llmapp.catalog.database import BUSY_TIMEOUT_S, Database, Params, Row
 from llmapp.catalog.lock import ProcessLock
@@ -18,10 +19,10 @@ from llmapp.errors import CatalogError
 
 _KEY = "hashtext('llmapp ' || current_schema()), hashtext('{}')"
 """An advisory lock is two numbers: the first stands for the catalog, of which a schema holds one, the second for its purpose."""
-_BEGIN = f"""
+_BEGIN = """
     BEGIN;
-    SET LOCAL lock_timeout = '{BUSY_TIMEOUT_S:g}s';
-    SELECT pg_advisory_xact_lock({_KEY.format("writing")})
+    SET LOCAL lock_timeout = '{timeout:g}s';
+    SELECT pg_advisory_xact_lock({key})
 """
 _HOLDER = """
     SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)
@@ -42,13 +43,14 @@ class PostgresDatabase(Database):
 
     _failures = Error
 
-    def __init__(self, url: str, *, migrations: str) -> None:
+    def __init__(self, url: str, *, migrations: str, room: Literal["catalog", "ledger"] = "catalog") -> None:
         """Connect, and make the tables where there are none.
 
         Args:
             url: ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE``; a schema other than ``public`` is named by
                 ``?options=-csearch_path%3DNAME``.
             migrations: Package that holds the numbered SQL files.
+            room: What is kept; each has tables, a version and a writer of its own, so that none waits for the other.
 
         Raises:
             CatalogVersionError: The tables were written by a newer llmapp.
@@ -56,6 +58,9 @@ class PostgresDatabase(Database):
         """
         super().__init__()
         self._url = url
+        self._version_table = "schema_version" if room == "catalog" else f"{room}_version"
+        writing = _KEY.format("writing" if room == "catalog" else f"writing {room}")
+        self._begin_script = _BEGIN.format(timeout=BUSY_TIMEOUT_S, key=writing)
         self._own: PostgresConnection | None = None
         self._held: dict[str, AdvisoryLock] = {}
         try:
@@ -157,7 +162,7 @@ class PostgresDatabase(Database):
         return self._own is not None and self._own.is_lost
 
     def _begin(self, connection: PostgresConnection) -> None:
-        connection.run_script(_BEGIN)
+        connection.run_script(self._begin_script)
 
     def _stream(self, connection: PostgresConnection, sql: str, params: Params) -> Iterable[Row]:
         return connection.stream(sql, params)
@@ -179,12 +184,13 @@ class PostgresDatabase(Database):
             connection.run_script("RESET lock_timeout")
 
     def _version(self, connection: PostgresConnection) -> int:
-        if connection.execute("SELECT to_regclass('schema_version')").fetchone()[0] is None:
+        table = self._version_table
+        if connection.execute(f"SELECT to_regclass('{table}')").fetchone()[0] is None:
             return 0
-        return int(connection.execute("SELECT version FROM schema_version").fetchone()[0])
+        return int(connection.execute(f"SELECT version FROM {table}").fetchone()[0])  # noqa: S608 - a name of ours
 
     def _set_version(self, connection: PostgresConnection, version: int) -> None:
-        connection.execute("UPDATE schema_version SET version = :version", {"version": version})
+        connection.execute(f"UPDATE {self._version_table} SET version = :version", {"version": version})  # noqa: S608 - as above
 
     def _run_script(self, connection: PostgresConnection, script: str) -> None:
         connection.run_script(script)

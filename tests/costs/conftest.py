@@ -113,6 +113,7 @@ def clock():
     return Clock()
 
 
-@pytest.fixture
-def ledger_place(tmp_path):
-    return tmp_path / "ledger.db"
+@pytest.fixture(params=["sqlite", "postgres"])
+def ledger_place(request, tmp_path):
+    """Where a ledger may be: a file, and a PostgreSQL."""
+    return tmp_path / "ledger.db" if request.param == "sqlite" else request.getfixturevalue("new_database")()

@@ -19,13 +19,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from llmapp.catalog.database import Connection, Row
-from llmapp.catalog.sqlite import SQLiteDatabase
 from llmapp.costs.ledger import admission, budgets, holds, operator_limits, reports
+from llmapp.costs.ledger.failures import again, as_cost_error
+from llmapp.costs.ledger.place import carry_over, open_database
 from llmapp.costs.ledger.reports import Part, Total, Verdict
 from llmapp.costs.limits import COUNTED, Limit, LimitSet
 from llmapp.costs.paying import payer
 from llmapp.costs.records import Balance, Charge, Hold, Kind, Once, Spend, State
-from llmapp.errors import CatalogError, CostError, KeyReusedError
+from llmapp.errors import CostError, KeyReusedError
 from llmapp.types import Usage
 
 _DEFAULT_LEASE_S = 180.0
@@ -36,31 +37,41 @@ class Ledger:
 
     def __init__(
         self,
-        path: Path,
+        place: Path | str,
         limits: Sequence[Limit] = (),
         *,
         clock: Callable[[], float] = time.time,
         lease_s: float = _DEFAULT_LEASE_S,
+        former: Path | None = None,
     ) -> None:
         """Open or create the ledger and resolve what dead callers have left.
 
         Args:
-            path: The file; a local disk, because SQLite's locks do not hold over a network. Commits survive the death of a
-                process, not a power loss (``synchronous=NORMAL``).
+            place: A file, on a local disk, because SQLite's locks do not hold over a network; its commits survive the death of
+                a process, not a power loss (``synchronous=NORMAL``). Or the URL of a PostgreSQL, for several machines.
             limits: Those of the settings; they count beside those that `set_limit` keeps in the ledger.
             clock: Seconds since 1970.
             lease_s: After so many seconds an open hold is taken for abandoned; longer than any call may take.
+            former: A SQLite ledger whose holds are brought into this one, where there is such a file; it is then renamed.
 
         Raises:
-            CostError: The file cannot be used.
+            CostError: The database cannot be used.
         """
         self._limits = LimitSet(tuple(limits))
         self._clock = clock
         self._lease_s = lease_s
-        with _as_cost_error():
-            self._database = SQLiteDatabase(path, migrations="llmapp.costs.migrations", synchronous="NORMAL")
-        self.sweep()
+        with as_cost_error():
+            self._database = open_database(place)
+        try:
+            with as_cost_error():
+                if former is not None:
+                    carry_over(former, self._database)
+            self.sweep()
+        except BaseException:
+            self._database.close()
+            raise
 
+    @again
     def reserve(
         self,
         model: str,
@@ -104,6 +115,7 @@ class Ledger:
             holds.note(connection, hold.id, "reserve", held=amount, posted=0, now=now)
         return hold
 
+    @again
     def mark_sent(self, hold: Hold) -> None:
         """Note that the request is about to leave; from here on silence is presumed to have cost the hold.
 
@@ -152,6 +164,7 @@ class Ledger:
             raise CostError(f"the ledger has no hold {hold.id}")
         return holds.charge_of(rows[0])
 
+    @again
     def record_free(self, model: str, *, kind: Kind, usage: Usage | None, price: Mapping[str, object]) -> Charge:
         """Record a call that is declared free: one row, no hold, no balance; `usage` is None when nobody has counted.
 
@@ -165,6 +178,7 @@ class Ledger:
             row = {"id": hold.id, "held_nano_usd": 0}
             return holds.finish(connection, row, "posted", posted=0, usage=usage, now=now)
 
+    @again
     def sweep(self) -> int:
         """Resolve the holds whose lease has run out: never sent is voided, sent is presumed.
 
@@ -186,6 +200,7 @@ class Ledger:
         with self._transaction() as connection:
             return self._limits.limits, operator_limits.read(connection).limits
 
+    @again
     def set_limit(self, limit: Limit) -> None:
         """Keep a limit in the ledger, in the place of one of the same scope, name and window; it counts at once, everywhere.
 
@@ -195,6 +210,7 @@ class Ledger:
         with self._transaction() as connection:
             operator_limits.put(connection, limit, now=self._clock())
 
+    @again
     def remove_limit(self, scope: str, name: str, per: str) -> bool:
         """Take away a limit that `set_limit` has kept; False when there is none.
 
@@ -253,7 +269,7 @@ class Ledger:
         Raises:
             CostError: The ledger cannot be used.
         """
-        with _as_cost_error():
+        with as_cost_error():
             yield from self._database.iterate(reports.ENTRIES, {"since": since_day, "until": until_day})
 
     def verify(self) -> Verdict:
@@ -272,6 +288,7 @@ class Ledger:
     def _limit_sets(self, connection: Connection) -> tuple[LimitSet, ...]:
         return COUNTED, self._limits, operator_limits.read(connection)
 
+    @again
     def _end(self, hold: Hold, state: State, posted: int | None, usage: Usage | None) -> Charge:
         now = self._clock()
         with self._transaction() as connection:
@@ -295,11 +312,11 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with _as_cost_error(), self._database.transaction() as connection:
+        with as_cost_error(), self._database.transaction() as connection:
             yield connection
 
     def _read(self, sql: str, params: Mapping[str, object]) -> list[Row]:
-        with _as_cost_error():
+        with as_cost_error():
             return self._database.read(sql, params)
 
 
@@ -316,12 +333,3 @@ def _repeated(row: Row, once: Once) -> Hold:
     if row["fingerprint"] != once.fingerprint:
         raise KeyReusedError(once.key)
     return replace(Hold(row["id"], row["kind"], row["model"], row["held_nano_usd"]), is_repeat=True)
-
-
-@contextmanager
-def _as_cost_error() -> Iterator[None]:
-    """A ledger that cannot be used refuses calls with an error of its own family."""
-    try:
-        yield
-    except CatalogError as error:
-        raise CostError(f"the ledger cannot be used: {error.message}", hint=error.hint) from error
