@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import psycopg
 import pytest
@@ -12,8 +13,12 @@ import pytest
 from llmapp.application import App
 from llmapp.catalog.catalog import Catalog
 from llmapp.config import IndexSettings, PriceSettings, Settings, SourceSettings
-from llmapp.errors import ConfigError, LockedError
+from llmapp.costs.ledger import Ledger
+from llmapp.costs.limits import Limit
+from llmapp.costs.windows import Span
+from llmapp.errors import BudgetExceededError, ConfigError, LockedError
 from llmapp.testing.fakes import HashEmbedder, ScriptedChatModel
+from llmapp.types import Usage
 
 FREE = {
     name: PriceSettings(input_usd_per_million=0, output_usd_per_million=0) for name in (HashEmbedder().identity, "scripted")
@@ -78,6 +83,24 @@ def open_app(root, url):
     yield open_it
     for app in opened:
         app.close()
+
+
+def test_machines_share_one_ledger_and_bring_what_they_have_spent(root, url, open_app):
+    paid = {**FREE, "scripted": PriceSettings(input_usd_per_million=10, output_usd_per_million=20)}
+    for machine in ("one", "two"):
+        with closing(Ledger(root / machine / ".llmapp/ledger.db")) as own:
+            hold = own.reserve("scripted", kind="chat", amount_nano_usd=1_000_000, price={})
+            own.mark_sent(hold)
+            own.settle(hold, cost_nano_usd=1_000_000, usage=Usage(1, 1))
+    one, two = open_app("one", prices=paid), open_app("two", prices=paid)
+    one.ingest()
+    assert two.ask("Which lighthouse burns?").cost_usd > 0
+    spent = two.status().spent_today_usd
+    assert one.status().spent_today_usd == spent > 0.002
+    two.ledger.set_limit(Limit("application", "*", Span("total"), 0))
+    with pytest.raises(BudgetExceededError):
+        one.ask("Which lighthouse burns?")
+    assert one.ledger.verify().is_right
 
 
 def start_ingest(root, url, *, pause_s):

@@ -120,25 +120,16 @@ def _accounts(connection: Connection, sets: Sequence[LimitSet], now: float) -> l
 def verify(connection: Connection) -> Verdict:
     """Replay the journal and add up the holds."""
     wrong_holds = connection.execute(_WRONG_HOLDS).fetchall()
-    rows = connection.execute("SELECT * FROM budget ORDER BY account, ends_at, starts_at").fetchall()
-    wrong = [row for row in rows if (row["held_nano_usd"], row["posted_nano_usd"]) != _added_up(connection, row)]
-    return Verdict(
-        connection.execute("SELECT count(*) AS n FROM hold").fetchone()["n"],
-        len(rows),
-        tuple(row["id"] for row in wrong_holds),
-        tuple(f"{row['account']} {Window(row['starts_at'], row['ends_at'])}" for row in wrong),
-    )
-
-
-def _added_up(connection: Connection, row: Row) -> tuple[int, int]:
-    """What the journal says of the holds of an account that were reserved within a window."""
-    found = connection.execute(
-        "SELECT coalesce(sum(journal.held_nano_usd), 0) AS held, coalesce(sum(journal.posted_nano_usd), 0) AS posted"
-        " FROM hold_account JOIN journal ON journal.hold_id = hold_account.hold_id"
-        " WHERE account = :account AND created_at >= :starts AND created_at < :ends",
-        {"account": row["account"], "starts": row["starts_at"], "ends": row["ends_at"]},
+    wrong_budgets = connection.execute(_WRONG_BUDGETS).fetchall()
+    count = connection.execute(
+        "SELECT (SELECT count(*) FROM hold) AS holds, (SELECT count(*) FROM budget) AS budgets"
     ).fetchone()
-    return found["held"], found["posted"]
+    return Verdict(
+        count["holds"],
+        count["budgets"],
+        tuple(row["id"] for row in wrong_holds),
+        tuple(f"{row['account']} {Window(row['starts_at'], row['ends_at'])}" for row in wrong_budgets),
+    )
 
 
 _WRONG_HOLDS = """
@@ -147,6 +138,21 @@ GROUP BY hold.id, hold.state, hold.held_nano_usd, hold.posted_nano_usd
 HAVING coalesce(sum(journal.held_nano_usd), 0) <> CASE WHEN hold.state IN ('held', 'sent') THEN hold.held_nano_usd ELSE 0 END
     OR coalesce(sum(journal.posted_nano_usd), 0) <> coalesce(hold.posted_nano_usd, 0)
 ORDER BY hold.id
+"""
+
+
+_WRONG_BUDGETS = """
+SELECT account, starts_at, ends_at FROM budget
+WHERE held_nano_usd <> (
+    SELECT coalesce(sum(journal.held_nano_usd), 0)
+    FROM hold_account JOIN journal ON journal.hold_id = hold_account.hold_id
+    WHERE hold_account.account = budget.account AND created_at >= starts_at AND created_at < ends_at
+) OR posted_nano_usd <> (
+    SELECT coalesce(sum(journal.posted_nano_usd), 0)
+    FROM hold_account JOIN journal ON journal.hold_id = hold_account.hold_id
+    WHERE hold_account.account = budget.account AND created_at >= starts_at AND created_at < ends_at
+)
+ORDER BY account, ends_at, starts_at
 """
 
 
