@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 from costs.clocks import NOON
 
-from llmapp.costs.ledger import Ledger
+from llmapp.costs.ledger import Ledger, holds
 from llmapp.costs.limits import Limit
 from llmapp.costs.windows import Span
 from llmapp.errors import BudgetExceededError, CostError
@@ -230,3 +230,14 @@ def test_a_call_whose_process_was_killed_after_sending_is_charged_at_its_hold(tm
     with closing(Ledger(tmp_path / "ledger.db")) as ledger:  # opening sweeps
         assert balance(ledger, "total") == (0, 400)
         assert ledger.spend()[0].presumed_calls == 1
+
+
+def test_a_reservation_does_not_walk_all_holds_that_there_ever_were(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.db", of_application(day=1_000))
+    steps = []
+    with closing(ledger), ledger._transaction() as connection:
+        connection.set_trace_callback(steps.append)
+        holds.expired(connection, NOON)
+        connection.set_trace_callback(None)
+        (plan,) = connection.execute(f"EXPLAIN QUERY PLAN {steps[0]}").fetchall()
+    assert "hold_open" in plan["detail"], plan["detail"]
