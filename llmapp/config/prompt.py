@@ -23,6 +23,6 @@ class PromptSettings(Table):
     order: Literal["score", "edges", "document"] = "score"
     """How sources stand: the best first (``score``), the best first and last (``edges``), or as their documents have them (``document``)."""
     history_share: float | None = Field(default=None, ge=0, le=1)
-    """Part of the budget that earlier turns may have; above it they are cut to half of it. None is the template's own, a quarter."""
+    """Part of the budget that earlier turns have before sources; those before them have what sources leave. None is the template's own, a quarter."""
     summarize_history: bool = False
     """Whether the chat model writes a summary of the turns that are cut; a paid call each time that they are."""

@@ -9,6 +9,7 @@ from llmapp.frames import frame_question, frame_source
 from llmapp.prompting.allocation import Item
 from llmapp.prompting.counting import well_formed
 from llmapp.prompting.evidence import Order, Part, Passage, in_order, passages_of
+from llmapp.prompting.sections import SECTIONS
 from llmapp.prompting.templates import PromptTemplate
 from llmapp.types import Chunk, Message, Source
 
@@ -24,7 +25,7 @@ class TalkItem(Item):
     """As the report names it."""
     messages: tuple[Message, ...]
     place: int = 0
-    """Among the examples of a prompt, which stand in the order of their file; 0 for all else."""
+    """Among those of its section in the prompt: of an example that in its file, of a turn its number."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
@@ -91,11 +92,9 @@ class Layout:
 
 
 def _in_order(items: Sequence[TalkItem]) -> list[TalkItem]:
-    turns = [item for item in items if item.section == "history"]
-    others = [item for item in items if item.section != "history"]
-    # Two questions that get some of the same examples begin alike as long as they do: chosen by worth, ordered by place.
-    examples = sorted((item for item in others if item.place), key=lambda item: item.place)
-    return [*examples, *(item for item in others if not item.place), *reversed(turns)]
+    """Whatever was chosen first: two questions that get some of the same examples begin alike as long as they do."""
+    places = {name: place for place, name in enumerate(SECTIONS)}
+    return sorted(items, key=lambda item: (places[item.section], item.place))
 
 
 def framed_source(passage: Passage, *, mark: str, number: int) -> str:

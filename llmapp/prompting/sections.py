@@ -8,16 +8,17 @@ from llmapp.errors import TemplateError
 from llmapp.prompting.allocation import Section
 from llmapp.prompting.templates import PromptTemplate
 
-EXAMPLES, SUMMARY, HISTORY, SOURCES = "examples", "summary", "history", "sources"
+EXAMPLES, SUMMARY, EARLIER, HISTORY, SOURCES = "examples", "summary", "earlier", "history", "sources"
 
 SECTIONS = {
     EXAMPLES: Section(EXAMPLES, tier=1, max_share=0.25),
     SUMMARY: Section(SUMMARY, tier=1, max_share=0.25, stability="session"),
+    EARLIER: Section(EARLIER, tier=3, stability="session", contiguous=True),
     HISTORY: Section(HISTORY, tier=1, max_share=0.25, stability="session", contiguous=True),
     SOURCES: Section(SOURCES, tier=2, shrink="sentences"),
 }
 """In the order of the prompt, with the claims that hold where a template says nothing. A quarter for what was said before is
-our choice: it says what the question means, the sources answer it."""
+our choice: it says what the question means, the sources answer it. What comes before that quarter has what they leave."""
 
 _SPARE = 2.0
 """A long question may shrink the room, but not below that part of it which makes the conversation begin elsewhere: of the room
@@ -48,6 +49,8 @@ def sections_of(template: PromptTemplate, *, budget_tokens: int, history_share: 
             )
         found[name] = replace(SECTIONS[name], **claims)
     history = found[HISTORY] if history_share is None else replace(found[HISTORY], max_share=history_share)
+    if history.max_tokens is not None or not history.max_share:  # all that was said may have no more
+        found[EARLIER] = replace(found[EARLIER], max_tokens=0, min_tokens=0)
     found[HISTORY] = replace(_of_budget(history, budget_tokens), contiguous=True, stability="session")
     if found[EXAMPLES].stability != "static":
         found[EXAMPLES] = _of_budget(found[EXAMPLES], budget_tokens)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from llmapp.errors import ModelError
 from llmapp.frames import frame_summary
 from llmapp.prompting.allocation import Item, Section
 from llmapp.prompting.history import LOW_SHARE, Summaries, Turn, beginnings, turns_of
 from llmapp.prompting.layout import TalkItem
-from llmapp.prompting.sections import HISTORY, SUMMARY
+from llmapp.prompting.sections import EARLIER, HISTORY, SUMMARY
 from llmapp.protocols import TokenCounter
 from llmapp.types import Message
 
@@ -20,7 +21,7 @@ class Talk:
     """What was said before."""
 
     items: Sequence[TalkItem]
-    """The summary, if there is one, and the turns that may stand, newest first."""
+    """The summary, if there is one, and the turns that may stand, newest first: earlier ones in blocks, then those since."""
     older: Sequence[TalkItem]
     """The turns before."""
     summary: Turn
@@ -31,7 +32,7 @@ class Talk:
     def notes(self, kept: Sequence[Item]) -> Iterator[str]:
         """What a reader of the answer should know: turns that the prompt holds neither whole nor in short."""
         standing = {item.id for item in kept}
-        left_out = sum(item.id not in standing for item in self.items if item.section == HISTORY)
+        left_out = sum(item.id not in standing for item in self.items if item.section in {EARLIER, HISTORY})
         if not any(item.section == SUMMARY and item.id in standing for item in self.items):
             left_out += len(self.older)
         if left_out:
@@ -69,7 +70,19 @@ def talk_of(
     older, newer = every[: begun[-1]], every[begun[-1] :]
     summary, problem = _written(turns, begun, counter, budget_tokens, summaries) if summaries and older else ((), "")
     items = talk_items(SUMMARY, "summary", [summary] if summary else [], counter)
-    return Talk([*items, *reversed(newer)], older, summary, problem)
+    earlier: list[TalkItem] = []
+    if summaries is None and not any(section.name == EARLIER and section.max_tokens == 0 for section in sections):
+        older, earlier = [], _in_blocks(older, begun)
+    return Talk([*items, *reversed(earlier), *reversed(newer)], older, summary, problem)
+
+
+def _in_blocks(older: Sequence[TalkItem], begun: Sequence[int]) -> list[TalkItem]:
+    """Turns from before the beginning, those between two beginnings together: so what comes back moves as seldom as they do."""
+    return [
+        replace(item, section=EARLIER, group=f"{EARLIER} {number}")
+        for number, (begin, end) in enumerate(pairwise(begun), start=1)
+        for item in older[begin:end]
+    ]
 
 
 def talk_items(section: str, name: str, talks: Sequence[Sequence[Message]], counter: TokenCounter) -> list[TalkItem]:
@@ -82,6 +95,7 @@ def talk_items(section: str, name: str, talks: Sequence[Sequence[Message]], coun
             tokens=counter.count_request(messages) - empty_tokens,
             name=name if section == SUMMARY else f"{name} {number}",
             messages=tuple(messages),
+            place=number,
         )
         for number, messages in enumerate(talks, start=1)
     ]

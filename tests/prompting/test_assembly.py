@@ -184,7 +184,7 @@ def test_old_turns_are_left_out_first_and_never_split():
         Message("assistant", "I speak before being asked."),
         *(Message(role, f"{n} " + "word " * 100) for n in range(10) for role in ("user", "assistant")),
     ]
-    prompt = _assembler(budget=3_000).assemble("When?", [], history=history)
+    prompt = _assembler(budget=2_000).assemble("When?", [], history=history)
     kept = prompt.messages[1:-1]
     assert 0 < len(kept) < 20
     assert len(kept) % 2 == 0

@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,8 @@ from llmapp.errors import BudgetExceededError, ModelUnavailableError, PromptErro
 from llmapp.prompting.assembly import Assembler
 from llmapp.prompting.counting import BpeCounter
 from llmapp.prompting.history import NO_ANSWER, Summaries, beginnings, turns_of
-from llmapp.types import Message, ToolCall
+from llmapp.prompting.templates import load_template
+from llmapp.types import Chunk, Hit, Message, ToolCall
 
 USER, ASSISTANT = (lambda text: Message("user", text)), (lambda text: Message("assistant", text))
 
@@ -147,8 +149,43 @@ def test_a_budget_that_is_used_up_ends_the_question():
 
 def test_a_history_that_is_cut_without_a_summary_is_said():
     assert assembler().assemble("When?", [], history=conversation(2)).notes == ()
-    (note,) = assembler().assemble("When?", [], history=conversation(12)).notes
+    (note,) = assembler().assemble("When?", [], history=conversation(40)).notes
     assert note.startswith("left out for want of room: the first ")
+
+
+def answered(words):
+    return [USER("Who is on call?"), ASSISTANT("On call. " * words)]
+
+
+def test_a_long_answer_stands_while_there_is_room_and_goes_before_sources_do():
+    made = assembler(budget=3_000)
+    history = answered(500)
+    assert made.assemble("And when?", [], history=history).messages[1:-1] == tuple(history)
+    texts = [f"Source {n}. " + "Water damage is reported within 72 hours. " * 20 for n in range(12)]
+    hits = [Hit(Chunk(f"c{n}", "s", f"d{n}", "u", "t", text, 0, len(text)), 1.0, n + 1, "fused") for n, text in enumerate(texts)]
+    prompt = made.assemble("And when?", hits, history=history)
+    assert prompt.messages[1:-1] == ()
+    assert len(prompt.sources) >= 10
+    assert prompt.notes == ("left out for want of room: the first turn of the conversation",)
+
+
+@pytest.mark.parametrize("claim", [{"max_tokens": 750}, {"max_share": 0.0}], ids=str)
+def test_a_limit_on_the_history_is_one_for_all_that_was_said(claim):
+    template = load_template()
+    limited = replace(template, sections={**template.sections, "history": claim})
+    made = Assembler(BpeCounter(), budget_tokens=3_000, reserve_output_tokens=100, template=limited)
+    assert made.assemble("And when?", [], history=answered(500)).messages[1:-1] == ()
+
+
+def test_turns_come_back_in_the_blocks_in_which_they_went():
+    made = assembler(budget=2_400)
+    found = set()
+    for turns in range(4, 40):
+        report = made.assemble("When?", [], history=conversation(turns)).report
+        standing = [d for d in report.decisions if d.section in {"earlier", "history"} and d.outcome == "kept"]
+        found.add((first := int(standing[0].item.split()[1])))
+        assert [int(d.item.split()[1]) for d in standing] == list(range(first, turns + 1))
+    assert 2 < len(found) < 10
 
 
 def test_a_summary_cannot_close_its_frame():

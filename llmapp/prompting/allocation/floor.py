@@ -115,11 +115,12 @@ def _with_minimum(draft: Draft, queue: Sequence[Unit], order: _Order, shorten: S
         _fill(trials[-1], each(draft, queue, missing_tokens), most_tokens)
         if trials[-1].got_tokens(section.name) >= section.min_tokens:
             return trials[-1]
-    first = trials[0]
-    if shorten is not None and _may_be_cut(queue):
-        _cut_to_minimum(first, queue, shorten, most_tokens - first.got_tokens(section.name))
-    _fill(first, order(draft, queue, missing_tokens), NO_LIMIT)
-    return first
+    room_tokens = most_tokens - trials[0].got_tokens(section.name)
+    if shorten is not None and _may_be_cut(queue) and _cut_to_minimum(trials[0], queue, shorten, room_tokens):
+        return trials[0]
+    beyond = draft.copy()
+    _fill(beyond, order(draft, queue, missing_tokens), NO_LIMIT)
+    return beyond
 
 
 def _fill(draft: Draft, queue: Sequence[Unit], most_tokens: int) -> None:
