@@ -162,7 +162,9 @@ def test_a_long_answer_stands_while_there_is_room_and_goes_before_sources_do():
     history = answered(500)
     assert made.assemble("And when?", [], history=history).messages[1:-1] == tuple(history)
     texts = [f"Source {n}. " + "Water damage is reported within 72 hours. " * 20 for n in range(12)]
-    hits = [Hit(Chunk(f"c{n}", "s", f"d{n}", "u", "t", text, 0, len(text)), 1.0, n + 1, "fused") for n, text in enumerate(texts)]
+    hits = [
+        Hit(Chunk(f"c{n}", "s", f"d{n}", "u", "t", text, 0, len(text)), 1.0, n + 1, "fused") for n, text in enumerate(texts)
+    ]
     prompt = made.assemble("And when?", hits, history=history)
     assert prompt.messages[1:-1] == ()
     assert len(prompt.sources) >= 10
@@ -183,7 +185,7 @@ def test_turns_come_back_in_the_blocks_in_which_they_went():
     for turns in range(4, 40):
         report = made.assemble("When?", [], history=conversation(turns)).report
         standing = [d for d in report.decisions if d.section in {"earlier", "history"} and d.outcome == "kept"]
-        found.add((first := int(standing[0].item.split()[1])))
+        found.add(first := int(standing[0].item.split()[1]))
         assert [int(d.item.split()[1]) for d in standing] == list(range(first, turns + 1))
     assert 2 < len(found) < 10
 

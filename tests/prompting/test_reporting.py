@@ -37,10 +37,11 @@ def test_the_best_that_does_not_fit_is_cut_at_the_end_of_a_sentence():
 
 
 def test_sections_say_what_they_asked_for_and_got():
-    found = report(hit(0, 800, 1), history=[Message("user", "word " * 30)] * 60)
+    found = report(hit(0, 800, 1), history=[Message("user", "word " * 30)] * 120)
     shares = {share.name: share for share in found.sections}
     assert list(shares) == ["system", "examples", "summary", "earlier", "history", "sources", "question"]
-    assert shares["history"].asked_tokens > shares["history"].max_tokens >= shares["history"].got_tokens > 0
+    assert shares["history"].max_tokens >= shares["history"].got_tokens > 0
+    assert shares["earlier"].asked_tokens > shares["earlier"].max_tokens >= shares["earlier"].got_tokens
     assert shares["sources"].asked_tokens == shares["sources"].got_tokens > 0
     assert shares["system"].got_tokens > 0
 

@@ -169,7 +169,6 @@ def test_a_minimum_goes_before_a_maximum_where_no_item_is_small_enough_for_both(
     assert _ids(_allocate(_items(40, 40, 5, section=twice), 200, sections=(twice,))) == [
         "examples0",
         "examples1",
-        "examples2",
     ]
     order = Section("examples", min_tokens=10, max_tokens=30, contiguous=True)
     assert _ids(_allocate(_items(40, 5, section=order), 100, sections=(order,))) == ["examples0"]
@@ -377,3 +376,26 @@ def test_even_a_counter_without_sense_never_leads_over_the_budget(tokens, budget
     assert allocation.used_tokens <= budget
     assert allocation.used_tokens == answers[tuple(_ids(allocation))]
     assert {decision.reason for decision in allocation.decisions} <= set(REASONS)
+
+
+@pytest.mark.parametrize(("both", "expected"), [(15, ["a", "b"]), (16, ["a"])])
+def test_what_is_filled_up_fits_to_the_token(both, expected):
+    found = allocate(
+        [Item("a", "s", 10), Item("b", "s", 7)],
+        sections=[Section("s")],
+        budget_tokens=15,
+        count_request=lambda kept: {"": 0, "a": 8, "ab": both}["".join(item.id for item in kept)],
+    )
+    assert [item.id for item in found.kept] == expected
+    assert found.used_tokens <= 15
+
+
+@pytest.mark.parametrize("frame_tokens", [10, 300])
+def test_the_share_of_a_static_section_is_one_of_the_budget_whatever_else_stands(frame_tokens):
+    found = allocate(
+        [Item(name, "s", tokens) for name, tokens in (("a", 40), ("b", 40), ("c", 20))],
+        sections=[Section("s", max_share=0.1, stability="static")],
+        budget_tokens=1_000,
+        count_request=lambda kept: frame_tokens + sum(item.tokens for item in kept),
+    )
+    assert [item.id for item in found.kept] == ["a", "b", "c"]
