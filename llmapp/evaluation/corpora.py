@@ -26,6 +26,7 @@ SOURCE = "corpus"
 _ALIKE = (
     "root",
     "model",
+    "models",
     "api_key",
     "reranker_api_key",
     "model_options",

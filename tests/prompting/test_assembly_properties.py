@@ -211,7 +211,7 @@ def _check_passage(stretches, text):
 
 
 def _check_decisions(report, hits, history):
-    items = [(decision.section, decision.item) for decision in report.decisions]
+    items = [(decision.section.replace("earlier", "history"), decision.item) for decision in report.decisions]
     turns = [("history", f"turn {number}") for number in range(1, len(turns_of(history)) + 1)]
     examples = [("examples", f"example {number}") for number in range(1, 4)]
     parts = [("system", "answer_with_sources@1"), ("question", "question")]

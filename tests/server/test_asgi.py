@@ -133,6 +133,7 @@ def test_the_routes_are_documented_with_their_shapes(client):
         "/v1/models",
         "/api/ask",
         "/api/search",
+        "/api/summarize",
         "/api/fields",
         "/health/live",
         "/health/ready",
