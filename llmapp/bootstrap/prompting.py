@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from llmapp.app.asides import Aside
 from llmapp.prompting.assembly import Assembler
@@ -24,15 +24,32 @@ def prompt_assembler(parts: Parts) -> Assembler:
     prompt = parts.settings.prompt
     return Assembler(
         parts.counter,
-        budget_tokens=prompt.budget_tokens,
-        reserve_output_tokens=parts.max_output_tokens,
-        context_window_tokens=prompt.context_window_tokens or parts.model_facts.context_window_tokens,
-        max_question_chars=prompt.max_question_chars,
+        **prompt_limits(parts),
         order=prompt.order,
         history_share=prompt.history_share,
         summaries=Summaries(Aside(parts.model)) if prompt.summarize_history else None,
         examples=parts.examples,
         template=parts.templates.get(prompt.template),
+    )
+
+
+class PromptLimits(TypedDict):
+    """The limits of every prompt of the chat model, as `Assembler` takes them."""
+
+    budget_tokens: int
+    reserve_output_tokens: int
+    context_window_tokens: int | None
+    max_question_chars: int
+
+
+def prompt_limits(parts: Parts) -> PromptLimits:
+    """What the settings say, and what is known of the model."""
+    prompt = parts.settings.prompt
+    return PromptLimits(
+        budget_tokens=prompt.budget_tokens,
+        reserve_output_tokens=parts.max_output_tokens,
+        context_window_tokens=prompt.context_window_tokens or parts.model_facts.context_window_tokens,
+        max_question_chars=prompt.max_question_chars,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmapp.app.summaries.summarizer import Assemblers, Summarizer
+from llmapp.bootstrap.prompting import prompt_limits
 from llmapp.models.backends import EXTRACTIVE
 from llmapp.prompting.assembly import Assembler
 
@@ -57,13 +58,9 @@ def _of_each_source(model: GuardedChatModel) -> GuardedChatModel:
 
 
 def _summary_assembler(parts: Parts, template: str, material: str, most_words: int) -> Assembler:
-    prompt = parts.settings.prompt
     return Assembler(
         parts.counter,
-        budget_tokens=prompt.budget_tokens,
-        reserve_output_tokens=parts.max_output_tokens,
-        context_window_tokens=prompt.context_window_tokens or parts.model_facts.context_window_tokens,
-        max_question_chars=prompt.max_question_chars,
+        **prompt_limits(parts),
         order="document",
         template=parts.templates.get(template),
         values={"material": material, "most_words": most_words},

@@ -62,24 +62,22 @@ def forecast(
 ) -> None:
     """Say what requests cost at scale: one, a thousand, a day, a month; of given tokens, or as they were recorded."""
     with reported(as_json=as_json):
+        from rich.console import Console
+
+        from llmapp.cli.cost_pages import forecast_page
+        from llmapp.cli.cost_shapes import forecast_shape
+        from llmapp.cli.cost_tables import print_forecast
+
         shares = (cached_share, retry_share, batch_share)
         found = _forecast(config, model, (input_tokens, output_tokens), as_of, requests_per_day, shares, days)
         once = None if times is None else _product(times)
         if plot is not None:
-            from llmapp.cli.cost_pages import forecast_page
-
             _write(plot, forecast_page(found))
         if as_json:
-            from llmapp.cli.cost_shapes import forecast_shape
-
             print_json(forecast_shape(found, once))
         else:
-            from rich.console import Console
-
-            from llmapp.cli.cost_tables import print_forecast
-
             print_forecast(Console(), found, once)
-            typer.echo(f"  written to {plot}") if plot is not None else None
+            _say_written(plot)
 
 
 def compare(
@@ -111,6 +109,11 @@ def compare(
 ) -> None:
     """Set an API against GPUs of your own: from which volume on which is cheaper, or that it never is."""
     with reported(as_json=as_json):
+        from rich.console import Console
+
+        from llmapp.cli.cost_pages import comparison_page
+        from llmapp.cli.cost_shapes import comparison_shape
+        from llmapp.cli.cost_tables import print_comparison
         from llmapp.costs.in_house import InHouse, compare
 
         api = _forecast(
@@ -128,20 +131,12 @@ def compare(
         size = (request.usage.input_tokens, request.usage.output_tokens)
         found = compare(request.parts.total, own, input_tokens=size[0], output_tokens=size[1])
         if plot is not None:
-            from llmapp.cli.cost_pages import comparison_page
-
             _write(plot, comparison_page(api, found))
         if as_json:
-            from llmapp.cli.cost_shapes import comparison_shape
-
             print_json(comparison_shape(api, found))
         else:
-            from rich.console import Console
-
-            from llmapp.cli.cost_tables import print_comparison
-
             print_comparison(Console(), api, found)
-            typer.echo(f"  written to {plot}") if plot is not None else None
+            _say_written(plot)
 
 
 def _forecast(
@@ -213,6 +208,11 @@ def _product(text: str) -> int:
         return prod(int(part) for part in text.lower().split("x"))
     except ValueError:
         raise InvalidRequestError(f"{text!r} is no count", hint="write it like 500 or 20x25") from None
+
+
+def _say_written(file: Path | None) -> None:
+    if file is not None:
+        typer.echo(f"  written to {file}")
 
 
 def _write(file: Path, page: str) -> None:

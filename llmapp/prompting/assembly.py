@@ -3,7 +3,8 @@
     system      the rules                                       pinned, the same for every question
     examples    how such questions are answered                 the most similar and diverse, in the order of their file
     summary     what turns said that were left out              written once for each beginning of the conversation
-    history     earlier turns, whole                            between two watermarks
+    earlier     turns before those, in blocks                   what the sources leave; not beside a summary
+    history     turns, whole                                    between two watermarks
     user        numbered sources                                the rest; the best that does not fit is cut
                 the question                                    pinned, always whole
 

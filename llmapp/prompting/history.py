@@ -1,14 +1,15 @@
 """Earlier turns of a conversation: whole, few enough, and such that a provider can have their beginning cached.
 
-A turn is a message of the user with all that follows it, its tool calls and their results among it. Turns are left out
+A turn is a message of the user with all that follows it, its tool calls and their results among it. Turns lose their claim
 from the oldest on, and seldom: only when all together come to more than the high watermark, and then down to the low one.
 So the turn that the conversation begins with stays the same for many questions, and all before the last question is what
 the provider has read already.
 
-    turns      1 2 3 4 5 6 7 8        high watermark passed: begin with 5
+    turns      1 2 3 4 5 6 7 8        high watermark passed: begin with 5; 1 to 4 are a block
                5 6 7 8 9 …            the same beginning until it is passed again
 
-Where a conversation begins follows from its turns alone; nothing is remembered between two questions.
+Where it begins follows from its turns alone; nothing is remembered between two questions. A block may stand all the same,
+whole, where sources leave room for it, see `llmapp.prompting.talk`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A conversation as candidates for a prompt: the turns that may stand, and a summary in the place of those that may not."""
+"""A conversation as candidates for a prompt: the newest turns by their claim, and what came before as a summary or in blocks."""
 
 from __future__ import annotations
 
@@ -72,16 +72,20 @@ def talk_of(
     items = talk_items(SUMMARY, "summary", [summary] if summary else [], counter)
     earlier: list[TalkItem] = []
     if summaries is None and not any(section.name == EARLIER and section.max_tokens == 0 for section in sections):
-        older, earlier = [], _in_blocks(older, begun)
+        older, earlier = [], _in_blocks(older, begun, newer)
     return Talk([*items, *reversed(earlier), *reversed(newer)], older, summary, problem)
 
 
-def _in_blocks(older: Sequence[TalkItem], begun: Sequence[int]) -> list[TalkItem]:
-    """Turns from before the beginning, those between two beginnings together: so what comes back moves as seldom as they do."""
+def _in_blocks(older: Sequence[TalkItem], begun: Sequence[int], newer: Sequence[TalkItem]) -> list[TalkItem]:
+    """Turns from before the beginning, those between two beginnings together: so what comes back moves as seldom as they do.
+
+    None stands without all that are newer, for a conversation has no gap.
+    """
+    since = tuple(item.id for item in newer)
     return [
-        replace(item, section=EARLIER, group=f"{EARLIER} {number}")
+        replace(item, section=EARLIER, group=f"{EARLIER} {number}", requires=since if place == begin else ())
         for number, (begin, end) in enumerate(pairwise(begun), start=1)
-        for item in older[begin:end]
+        for place, item in enumerate(older[begin:end], start=begin)
     ]
 
 

@@ -171,6 +171,15 @@ def test_a_long_answer_stands_while_there_is_room_and_goes_before_sources_do():
     assert prompt.notes == ("left out for want of room: the first turn of the conversation",)
 
 
+def test_what_was_said_earlier_never_stands_without_what_was_said_since():
+    history = [USER("a short one"), ASSISTANT("b"), USER("word " * 40), ASSISTANT("c"), USER("word " * 30), ASSISTANT("d")]
+    numbers = range(1, 4)
+    for budget in range(250, 420):
+        report = assembler(budget=budget).assemble("When?", [], history=history).report
+        standing = [int(d.item.split()[1]) for d in report.decisions if d.item.startswith("turn") and d.outcome == "kept"]
+        assert standing == [*numbers][len(numbers) - len(standing) :], budget
+
+
 @pytest.mark.parametrize("claim", [{"max_tokens": 750}, {"max_share": 0.0}], ids=str)
 def test_a_limit_on_the_history_is_one_for_all_that_was_said(claim):
     template = load_template()
